@@ -1,0 +1,1 @@
+"""Latent Studio's engine: everything that computes. It never imports Qt."""

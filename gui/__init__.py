@@ -1,0 +1,1 @@
+"""Latent Studio's window: services, controllers, pages and widgets."""

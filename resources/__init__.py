@@ -1,0 +1,1 @@
+"""Shipped resources: recipes, models, samples, icons."""

@@ -324,14 +324,20 @@ QLineEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus, QPlainTe
 QLineEdit:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled, QComboBox:disabled {
     color: @disabled; border-color: @border; background: @window;
 }
-QSpinBox, QDoubleSpinBox { padding: 1px 2px; }
-QSpinBox:focus, QDoubleSpinBox:focus { padding: 0 1px; }
+QSpinBox, QDoubleSpinBox { padding: 1px 2px 1px 8px; }
+QSpinBox:focus, QDoubleSpinBox:focus { padding: 0 1px 0 7px; }
 QAbstractSpinBox QLineEdit, QAbstractSpinBox QLineEdit:focus {
-    border: none; background: transparent; padding: 2px 5px; min-height: 18px;
+    border: none; background: transparent; padding: 2px 6px; min-height: 18px;
 }
 QSpinBox::up-button, QDoubleSpinBox::up-button, QSpinBox::down-button, QDoubleSpinBox::down-button {
     border: none; background: transparent; width: 18px;
 }
+QSpinBox::up-button, QDoubleSpinBox::up-button { subcontrol-origin: border; subcontrol-position: top right; }
+QSpinBox::down-button, QDoubleSpinBox::down-button {
+    subcontrol-origin: border; subcontrol-position: bottom right;
+}
+QDoubleSpinBox[look="number"]::up-button, QDoubleSpinBox[look="number"]::down-button { width: 0; height: 0; }
+QDoubleSpinBox[look="number"]::up-arrow, QDoubleSpinBox[look="number"]::down-arrow { image: none; width: 0; height: 0; }
 QSpinBox::up-button:hover, QDoubleSpinBox::up-button:hover,
 QSpinBox::down-button:hover, QDoubleSpinBox::down-button:hover { background: @hover; }
 QSpinBox::up-arrow, QDoubleSpinBox::up-arrow { image: url("@icons/spin-up-@scheme.svg"); width: 10px; height: 10px; }

@@ -56,7 +56,8 @@ class LabeledSlider(QWidget):
         self._spin.setDecimals(decimals)
         self._spin.setRange(low, high)
         self._spin.setSuffix(suffix)
-        self._spin.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
+        # Not ButtonSymbols.NoButtons: with a style sheet Qt then leaves the number no room. The look hides them.
+        self._spin.setProperty("look", "number")
         self._spin.setAlignment(Qt.AlignmentFlag.AlignRight)
         self._spin.setKeyboardTracking(False)
         self._spin.setAccessibleName(f"{name}, number")

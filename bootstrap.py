@@ -1,9 +1,9 @@
 """Set Latent Studio up on a fresh machine: environment, packages, the system libraries Qt needs. Standard library only.
 
-    python3 bootstrap.py                  set up and open the window
-    python3 bootstrap.py FILE...          ... with these pictures
-    python3 bootstrap.py demo --out DIR   ... or any command of main.py
-    python3 bootstrap.py test             set up and run every check and test
+python3 bootstrap.py                  set up and open the window
+python3 bootstrap.py FILE...          ... with these pictures
+python3 bootstrap.py demo --out DIR   ... or any command of main.py
+python3 bootstrap.py test             set up and run every check and test
 """
 
 from __future__ import annotations

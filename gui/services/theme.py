@@ -330,11 +330,7 @@ QAbstractSpinBox QLineEdit, QAbstractSpinBox QLineEdit:focus {
     border: none; background: transparent; padding: 2px 6px; min-height: 18px;
 }
 QSpinBox::up-button, QDoubleSpinBox::up-button, QSpinBox::down-button, QDoubleSpinBox::down-button {
-    border: none; background: transparent; width: 18px;
-}
-QSpinBox::up-button, QDoubleSpinBox::up-button { subcontrol-origin: border; subcontrol-position: top right; }
-QSpinBox::down-button, QDoubleSpinBox::down-button {
-    subcontrol-origin: border; subcontrol-position: bottom right;
+    border: none; background: transparent;
 }
 QDoubleSpinBox[look="number"]::up-button, QDoubleSpinBox[look="number"]::down-button { width: 0; height: 0; }
 QDoubleSpinBox[look="number"]::up-arrow, QDoubleSpinBox[look="number"]::down-arrow { image: none; width: 0; height: 0; }

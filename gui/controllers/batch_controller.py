@@ -237,8 +237,9 @@ def _compress_rows(
     cancel: CancelToken,
 ) -> None:
     """The job: one file after the other; a file that fails is reported in its row and the next one follows."""
-    from engine.compression import EncodeSettings
     from engine.compression.files import compress_file
+
+    from engine.compression import EncodeSettings
 
     settings = EncodeSettings(quality=order.quality, model=order.model, keep_metadata=order.keep_metadata)
     units = 1000  # progress within a file is finer than whole files
@@ -266,8 +267,13 @@ def _compress_rows(
             finished = replace(row, state="failed", problem=f"Unexpected fault: {type(error).__name__}: {error}")
         else:
             finished = replace(
-                row, state="done", before=report.original_bytes, after=report.compressed_bytes, psnr=report.psnr,
-                target=target, problem="",
+                row,
+                state="done",
+                before=report.original_bytes,
+                after=report.compressed_bytes,
+                psnr=report.psnr,
+                target=target,
+                problem="",
             )
         tell(position, message, finished, 1.0)
 

@@ -33,7 +33,7 @@ WORTH_FINISHING_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Order:
-    """What the user asks of the codec: `quality` 0..100, the model's registry name (None = default), metadata kept or not."""
+    """What the user asks of the codec: quality 0..100, the model's registry name (None = default), metadata kept."""
 
     quality: float = 50.0
     model: str | None = None
@@ -308,11 +308,20 @@ class CompressController(QObject):
     def _on_decoded(self, file: OpenedFile, _stamp: int) -> None:
         self._forget_work()
         self._set(
-            opening="", title=file.path.name, picture=None, file=file, result=None, rival=None, busy=False, stopped=False
+            opening="",
+            title=file.path.name,
+            picture=None,
+            file=file,
+            result=None,
+            rival=None,
+            busy=False,
+            stopped=False,
         )
         if file.damaged_tiles:
             some = "one of its tiles" if file.damaged_tiles == 1 else f"{file.damaged_tiles} of its tiles"
-            self._services.notices.info(f"{file.path.name} is damaged: {some} could not be read and had to be filled in.")
+            self._services.notices.info(
+                f"{file.path.name} is damaged: {some} could not be read and had to be filled in."
+            )
         self.opened.emit()
 
     @Slot(object, int)
@@ -326,8 +335,16 @@ class CompressController(QObject):
         self._opening.cancel()
         self._forget_work()
         self._last_duration = float("inf")
-        self._set(opening="", title=picture.name or "Pasted picture", picture=picture, file=None, result=None,
-                  rival=None, busy=False, stopped=False)
+        self._set(
+            opening="",
+            title=picture.name or "Pasted picture",
+            picture=picture,
+            file=None,
+            result=None,
+            rival=None,
+            busy=False,
+            stopped=False,
+        )
         self.opened.emit()
         self._start_encoding()
 
@@ -468,7 +485,9 @@ def _read(path: Path) -> Picture | _CompressedBytes:
     try:
         return _CompressedBytes(path, path.read_bytes())
     except OSError as error:
-        raise PictureError(f"{path} cannot be read: {error.strerror or error}.", "Check the file and its rights.") from error
+        raise PictureError(
+            f"{path} cannot be read: {error.strerror or error}.", "Check the file and its rights."
+        ) from error
 
 
 def _decode(file: _CompressedBytes, token: CancelToken) -> OpenedFile:

@@ -134,8 +134,13 @@ class SegmentController(QObject):
         self._opens += 1
         self._stop()
         self._set(
-            opening="", title=picture.name or "Pasted picture", picture=picture, segmentation=None, areas=(),
-            segmented_by="", isolated=None,
+            opening="",
+            title=picture.name or "Pasted picture",
+            picture=picture,
+            segmentation=None,
+            areas=(),
+            segmented_by="",
+            isolated=None,
         )
         self.opened.emit()
         self._run_if_small()

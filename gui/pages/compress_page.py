@@ -29,8 +29,8 @@ from gui.pages.samples import sample_paths
 from gui.widgets.batch_panel import BatchPanel
 from gui.widgets.divider_view import DividerView
 from gui.widgets.figure_table import FigureTable
-from gui.widgets.labeled_slider import LabeledSlider
 from gui.widgets.image_canvas import Pyramid
+from gui.widgets.labeled_slider import LabeledSlider
 from gui.widgets.qimage import to_picture, to_qimage
 from gui.widgets.sample_strip import SampleStrip
 from gui.widgets.section import Section
@@ -52,8 +52,8 @@ SIDES = {
 RIVAL_NAMES = {"jpeg": "JPEG", "webp": "WebP", "avif": "AVIF", "jxl": "JPEG XL"}
 EXPORT_FILTERS = "PNG, lossless (*.png);;JPEG (*.jpg);;WebP (*.webp);;AVIF (*.avif)"
 OPEN_FILTER = (
-    "Pictures and compressed files (*.lsi *.jpg *.jpeg *.png *.webp *.avif *.tif *.tiff *.bmp *.gif *.heic *.heif *.jxl)"
-    ";;All files (*)"
+    "Pictures and compressed files"
+    " (*.lsi *.jpg *.jpeg *.png *.webp *.avif *.tif *.tiff *.bmp *.gif *.heic *.heif *.jxl);;All files (*)"
 )
 
 SIZE, SHARE, BPP, PSNR, MS_SSIM, ENCODE, DECODE, MODEL = (
@@ -79,7 +79,9 @@ HEADER_FIGURES = {
     "Tiles": "Pieces that are coded on their own",
     "Sections": "What the file holds, with sizes",
 }
-RIVAL_FIGURES = {name: RESULT_FIGURES[name] for name in (SIZE, PSNR, MS_SSIM)} | {SIZE: "Exact size of the rival's file"}
+RIVAL_FIGURES = {name: RESULT_FIGURES[name] for name in (SIZE, PSNR, MS_SSIM)} | {
+    SIZE: "Exact size of the rival's file"
+}
 
 
 class CompressPage(QWidget):
@@ -316,7 +318,9 @@ class CompressPage(QWidget):
             right, right_label = None, ""
         kept = {id(picture): self._pyramid(picture) for picture in (original, left, right) if picture is not None}
         self._pyramids = kept
-        self.view.set_pictures(*(None if picture is None else kept[id(picture)][1] for picture in (left, right, original)))
+        self.view.set_pictures(
+            *(None if picture is None else kept[id(picture)][1] for picture in (left, right, original))
+        )
         self.view.set_labels(left_label, right_label, "Compressing…" if state.busy else "")
 
     def _pyramid(self, picture: Picture) -> tuple[Picture, Pyramid]:
@@ -466,7 +470,9 @@ class CompressPage(QWidget):
     @Slot()
     def _on_save(self) -> None:
         suggestion = str(Path(self._folder()) / f"{self.controller.suggested_stem()}.lsi")
-        path, _ = QFileDialog.getSaveFileName(self, "Save the compressed file", suggestion, "Latent Studio image (*.lsi)")
+        path, _ = QFileDialog.getSaveFileName(
+            self, "Save the compressed file", suggestion, "Latent Studio image (*.lsi)"
+        )
         if path:
             self.controller.save_file(Path(path) if Path(path).suffix else Path(path).with_suffix(".lsi"))
 

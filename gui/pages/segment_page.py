@@ -36,9 +36,7 @@ if TYPE_CHECKING:
 
 # Shorter waits than this never show a bar: it would only flicker.
 SPINNER_MILLISECONDS = 300
-OPEN_FILTER = (
-    "Pictures (*.jpg *.jpeg *.png *.webp *.avif *.tif *.tiff *.bmp *.gif *.heic *.heif *.jxl);;All files (*)"
-)
+OPEN_FILTER = "Pictures (*.jpg *.jpeg *.png *.webp *.avif *.tif *.tiff *.bmp *.gif *.heic *.heif *.jxl);;All files (*)"
 
 
 class SegmentPage(QWidget):
@@ -155,7 +153,10 @@ class SegmentPage(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(12)
         for title, widgets in (
-            ("Model", (self.model_box, self._summary, self.run_button, self._status, self.progress, self.cancel_button)),
+            (
+                "Model",
+                (self.model_box, self._summary, self.run_button, self._status, self.progress, self.cancel_button),
+            ),
             ("Overlay", (self.opacity, self.contours)),
             ("Legend", (self.legend, self._hint)),
         ):
@@ -245,7 +246,9 @@ class SegmentPage(QWidget):
         if state.picture is None:
             return "Open, drop or paste a picture."
         if not state.model:
-            return "Looking for models…" if self._services.host.state == "loading" else "There is no segmentation model."
+            return (
+                "Looking for models…" if self._services.host.state == "loading" else "There is no segmentation model."
+            )
         if state.segmentation is None:
             return "Large picture: press Segment to start." if not state.automatic else "Not segmented yet."
         if state.segmented_by != state.model:
@@ -318,7 +321,9 @@ class SegmentPage(QWidget):
 
     def _ask_target(self, title: str, kind: str) -> Path | None:
         stem = Path(self.controller.state.title).stem or "picture"
-        path, _ = QFileDialog.getSaveFileName(self, title, str(Path(self._folder()) / f"{stem}-{kind}.png"), "PNG (*.png)")
+        path, _ = QFileDialog.getSaveFileName(
+            self, title, str(Path(self._folder()) / f"{stem}-{kind}.png"), "PNG (*.png)"
+        )
         return Path(path).with_suffix(".png") if path else None
 
     def _folder(self) -> str:

@@ -29,7 +29,13 @@ if TYPE_CHECKING:
 COLUMNS = ("Name", "Before", "After", "Share", "PSNR", "State")
 NAME, BEFORE, AFTER, SHARE, PSNR, STATE = range(len(COLUMNS))
 SORT_ROLE = Qt.ItemDataRole.UserRole
-STATE_WORDS = {"waiting": "Waiting", "running": "Running…", "done": "Done", "failed": "Failed", "cancelled": "Cancelled"}
+STATE_WORDS = {
+    "waiting": "Waiting",
+    "running": "Running…",
+    "done": "Done",
+    "failed": "Failed",
+    "cancelled": "Cancelled",
+}
 STATE_COLORS = {"done": "success", "failed": "danger", "running": "accent"}
 
 

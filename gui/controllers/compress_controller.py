@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
+from engine.compression.settings import DEFAULT_MODEL
 from engine.errors import PictureError, UsageError
 from engine.progress import CancelToken, Progress
 from gui.services.gui_thread import GuiThread
@@ -115,6 +116,11 @@ class CompressState:
         return self.result is not None and self.result.order == self.order and not self.busy
 
     @property
+    def model(self) -> str:
+        """Registry name of the wanted codec model."""
+        return self.order.model or DEFAULT_MODEL
+
+    @property
     def rival_current(self) -> bool:
         """True when the rival is of the chosen kind and belongs to the current result."""
         rival = self.rival
@@ -130,19 +136,19 @@ class _Encoder:
     """Used on the engine thread only: keeps the session of the photo that is open, so that its analysis runs once."""
 
     def __init__(self) -> None:
-        self._key: tuple[Picture, str | None, bool] | None = None
         self._session: PhotoSession | None = None
+        self._picture: Picture | None = None
+        self._settings: tuple[str | None, bool] = (None, True)
 
     def encode(self, picture: Picture, order: Order, report: Callable[[Progress], None], token: CancelToken) -> Result:
         from engine.compression import PhotoSession
 
-        key = (picture, order.model, order.keep_metadata)
-        known = self._key
-        if self._session is None or known is None or known[0] is not picture or known[1:] != key[1:]:
+        session = self._session
+        if session is None or self._picture is not picture or self._settings != (order.model, order.keep_metadata):
             source = picture if order.keep_metadata else dataclasses.replace(picture, exif=None)
-            self._session = PhotoSession(source, model=order.model)
-            self._key = key
-        return Result(order, self._session.encode(order.quality, progress=report, cancel=token))
+            session = PhotoSession(source, model=order.model)
+            self._session, self._picture, self._settings = session, picture, (order.model, order.keep_metadata)
+        return Result(order, session.encode(order.quality, progress=report, cancel=token))
 
 
 class CompressController(QObject):
@@ -222,7 +228,7 @@ class CompressController(QObject):
 
     def set_model(self, model: str | None) -> None:
         """Wish another codec model, by registry name."""
-        self._order(model=model)
+        self._order(model=None if model == DEFAULT_MODEL else model)
 
     def set_keep_metadata(self, keep: bool) -> None:
         """Keep or leave out the photo's EXIF data; the place it was taken at is never kept."""
@@ -458,6 +464,8 @@ class CompressController(QObject):
     @Slot(object)
     def _on_models(self, names: tuple[str, ...]) -> None:
         self._set(models=names)
+        if names and self._state.model not in names:
+            self.set_model(names[0])
 
     @Slot(object)
     def _on_models_failed(self, error: Exception) -> None:

@@ -16,14 +16,16 @@ from PySide6.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
+    QSizePolicy,
     QSplitter,
     QVBoxLayout,
     QWidget,
 )
 
+from engine.compression.settings import DEFAULT_MODEL
 from engine.progress import Progress
 from gui.controllers.batch_controller import BatchController
-from gui.controllers.compress_controller import ORIGINAL, CompressController, CompressState
+from gui.controllers.compress_controller import LARGE_PIXELS, ORIGINAL, CompressController, CompressState
 from gui.controllers.wording import bytes_exact, bytes_short, decibels, percent, seconds, size_in_pixels
 from gui.pages.samples import sample_paths
 from gui.widgets.batch_panel import BatchPanel
@@ -95,7 +97,9 @@ class CompressPage(QWidget):
         self.controller = controller
         self._services = services
         self.batch = BatchController(services, self)
-        self._pyramids: dict[int, tuple[Picture, Pyramid]] = {}
+        # By id of the picture, which the entry keeps alive for as long as it is on show.
+        self._pyramids: dict[int, tuple[Picture, Pyramid | None]] = {}
+        self._building: dict[int, Picture] = {}
 
         self.view = DividerView()
         self.side_box = QComboBox()
@@ -106,12 +110,13 @@ class CompressPage(QWidget):
         self.side_box.currentIndexChanged.connect(self._on_side_chosen)
         self._caption = QLabel()
         self._caption.setProperty("look", "muted")
+        self._caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.samples = SampleStrip(services, "Samples")
         self.samples.chosen.connect(controller.open_path)
         self.batch_panel = BatchPanel(self.batch, services)
         self.batch_panel.start_requested.connect(self._on_batch_start)
         self.batch_panel.row_opened.connect(controller.open_path)
-        self.batch_panel.closed.connect(self.batch_panel.hide)
+        self.batch_panel.closed.connect(partial(self._show_batch, False))
         self.batch_panel.hide()
         self.batch.rows_reset.connect(self._on_batch_rows)
 
@@ -150,7 +155,6 @@ class CompressPage(QWidget):
             self.controller.open_path(paths[0])
         elif paths:
             self.batch.add_paths(paths)
-            self.batch_panel.show()
 
     def paste(self) -> None:
         """Open the picture, or the copied files, from the clipboard."""
@@ -258,6 +262,7 @@ class CompressPage(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(split)
+        self.setFocusProxy(self.view)
 
     def _make_actions(self) -> None:
         self._actions: list[QAction] = []
@@ -316,17 +321,35 @@ class CompressPage(QWidget):
             right_label += " · updating…" if state.busy else ""
         else:
             right, right_label = None, ""
-        kept = {id(picture): self._pyramid(picture) for picture in (original, left, right) if picture is not None}
-        self._pyramids = kept
-        self.view.set_pictures(
-            *(None if picture is None else kept[id(picture)][1] for picture in (left, right, original))
-        )
+        shown = [picture for picture in (original, left, right) if picture is not None]
+        self._pyramids = {id(picture): self._pyramids.get(id(picture), (picture, None)) for picture in shown}
+        right_pyramid = self._pyramid(right)
+        if right is not None and right_pyramid is None:
+            right_pyramid = self.view.right  # until the new one is ready
+        self.view.set_pictures(self._pyramid(left), right_pyramid, self._pyramid(original))
         self.view.set_labels(left_label, right_label, "Compressing…" if state.busy else "")
 
-    def _pyramid(self, picture: Picture) -> tuple[Picture, Pyramid]:
-        """The picture ready for painting; made once for as long as it is on show."""
-        known = self._pyramids.get(id(picture))
-        return known if known is not None else (picture, Pyramid(to_qimage(picture.pixels, picture.alpha)))
+    def _pyramid(self, picture: Picture | None) -> Pyramid | None:
+        """The picture ready for painting. A large one is made ready in the background: None until then."""
+        if picture is None:
+            return None
+        pyramid = self._pyramids[id(picture)][1]
+        if pyramid is None and picture.width * picture.height <= LARGE_PIXELS:
+            pyramid = Pyramid(to_qimage(picture.pixels, picture.alpha))
+            self._pyramids[id(picture)] = (picture, pyramid)
+        elif pyramid is None and id(picture) not in self._building:
+            self._building[id(picture)] = picture
+            task = self._services.host.run(partial(_large_pyramid, picture), engine=False)
+            task.succeeded.connect(self._on_pyramid)
+            task.failed.connect(self._services.notices.error)
+        return pyramid
+
+    @Slot(object)
+    def _on_pyramid(self, made: tuple[Picture, Pyramid]) -> None:
+        picture = self._building.pop(id(made[0]), None)
+        if picture is not None and id(picture) in self._pyramids:
+            self._pyramids[id(picture)] = made
+            self._show_pictures(self.controller.state)
 
     def _show_codec(self, state: CompressState) -> None:
         editable = state.file is None
@@ -336,8 +359,7 @@ class CompressPage(QWidget):
             self.model_box.clear()
             for name in state.models:
                 self.model_box.addItem(name, name)
-        if state.order.model is not None:
-            self.model_box.setCurrentIndex(self.model_box.findData(state.order.model))
+        self.model_box.setCurrentIndex(self.model_box.findData(state.model))
         self.model_box.blockSignals(False)
         self._codec_section.setVisible(editable)
 
@@ -357,7 +379,7 @@ class CompressPage(QWidget):
                     MS_SSIM: f"{encoded.ms_ssim:.4f}",
                     ENCODE: seconds(encoded.seconds_encode),
                     DECODE: seconds(encoded.seconds_decode),
-                    MODEL: result.order.model or (state.models[0] if state.models else "default"),
+                    MODEL: result.order.model or DEFAULT_MODEL,
                 }
             )
         self.figures.set_stale(not state.current)
@@ -387,12 +409,12 @@ class CompressPage(QWidget):
             {
                 SIZE: bytes_exact(len(file.data)),
                 "Picture": size_in_pixels(header.width, header.height),
-                BPP: f"{8 * len(file.data) / (header.width * header.height):.3f}",
+                BPP: f"{header.bits_per_pixel:.3f}",
                 "Quality": f"{header.quality:g}",
                 MODEL: header.model_name,
-                "Model hash": _hex(header.model_hash)[:12],
-                "Tiles": f"{header.tiles if isinstance(header.tiles, int) else len(header.tiles):,}",
-                "Sections": "\n".join(f"{name}: {size:,} bytes" for name, size in header.sections),
+                "Model hash": header.model_hash[:12],
+                "Tiles": f"{header.tiles[0]} × {header.tiles[1]}",
+                "Sections": "\n".join(f"{section.name}: {bytes_short(section.bytes)}" for section in header.sections),
             }
         )
 
@@ -497,11 +519,19 @@ class CompressPage(QWidget):
     @Slot()
     def _on_batch_rows(self) -> None:
         if self.batch.rows:
-            self.batch_panel.show()
+            self._show_batch(True)
+
+    def _show_batch(self, visible: bool) -> None:
+        """The batch takes the room of the samples."""
+        self.batch_panel.setVisible(visible)
+        self.samples.setVisible(not visible)
 
     def _folder(self) -> str:
         return self._services.settings.current.last_folder or str(Path.home())
 
 
-def _hex(value: str | bytes) -> str:
-    return value.hex() if isinstance(value, bytes) else value
+def _large_pyramid(picture: Picture) -> tuple[Picture, Pyramid]:
+    """With its smaller copies, which a fitted view needs at once."""
+    pyramid = Pyramid(to_qimage(picture.pixels, picture.alpha))
+    pyramid.level(0.1)
+    return picture, pyramid

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -52,10 +53,7 @@ class SegmentPage(QWidget):
         self.canvas = SegmentationCanvas()
         self._caption = QLabel()
         self._caption.setProperty("look", "muted")
-        self._pointed = QLabel()
-        self._pointed.setProperty("look", "muted")
-        self._pointed.setMinimumWidth(280)
-        self.canvas.pointed.connect(self._pointed.setText)
+        self._caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.samples = SampleStrip(services, "Samples")
         self.samples.chosen.connect(controller.open_path)
         self._make_inspector()
@@ -175,7 +173,6 @@ class SegmentPage(QWidget):
         bar.setContentsMargins(12, 8, 12, 8)
         bar.setSpacing(8)
         bar.addWidget(self._caption, 1)
-        bar.addWidget(self._pointed)
         self.zoom_bar = ZoomBar(self.canvas.transform)
         bar.addWidget(self.zoom_bar)
         below = QHBoxLayout()
@@ -187,6 +184,7 @@ class SegmentPage(QWidget):
         layout.addLayout(bar)
         layout.addWidget(self.canvas, 1)
         layout.addLayout(below)
+        self.setFocusProxy(self.canvas)
 
     def _make_actions(self) -> None:
         self._actions: list[QAction] = []

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
+    QSizePolicy,
     QTableView,
     QVBoxLayout,
     QWidget,
@@ -115,6 +116,7 @@ class BatchPanel(QFrame):
         title.setProperty("look", "heading")
         self._summary = QLabel()
         self._summary.setProperty("look", "muted")
+        self._summary.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._target = QPushButton()
         self._target.setProperty("look", "flat")
         self._target.clicked.connect(self._on_choose_target)
@@ -136,9 +138,8 @@ class BatchPanel(QFrame):
 
         head = QHBoxLayout()
         head.setSpacing(8)
-        for widget in (title, self._summary):
-            head.addWidget(widget)
-        head.addStretch(1)
+        head.addWidget(title)
+        head.addWidget(self._summary, 1)
         for widget in (self._target, self._open_folder, self.start_button, self.cancel_button, self._close):
             head.addWidget(widget)
 
@@ -155,6 +156,7 @@ class BatchPanel(QFrame):
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setShowGrid(False)
+        self.table.setMinimumHeight(132)
         self.table.setTabKeyNavigation(False)
         self.table.setWordWrap(False)
         self.table.verticalHeader().hide()
@@ -162,7 +164,7 @@ class BatchPanel(QFrame):
         header = self.table.horizontalHeader()
         header.setHighlightSections(False)
         header.setStretchLastSection(True)
-        for column, width in ((NAME, 190), (BEFORE, 84), (AFTER, 84), (SHARE, 76), (PSNR, 92)):
+        for column, width in ((NAME, 150), (BEFORE, 76), (AFTER, 76), (SHARE, 68), (PSNR, 86)):
             header.resizeSection(column, width)
         self.table.activated.connect(self._on_activated)
 
@@ -235,7 +237,9 @@ def _text(row: BatchRow, column: int) -> str:
         return "" if row.after is None or row.before is None else percent(row.after, row.before)
     if column == PSNR:
         return "" if row.psnr is None else decibels(row.psnr)
-    return STATE_WORDS[row.state] + (f": {row.problem}" if row.problem else "")
+    # The name stands in the row already; the tooltip has the whole sentence.
+    problem = row.problem.replace(str(row.source), "It")
+    return STATE_WORDS[row.state] + (f": {problem}" if problem else "")
 
 
 def _key(row: BatchRow, column: int) -> Any:

@@ -19,6 +19,7 @@ from PySide6.QtGui import (
 )
 
 from gui.services.theme import Theme
+from gui.widgets.chip import Chip
 from gui.widgets.image_canvas import ImageCanvas, Pyramid
 
 if TYPE_CHECKING:
@@ -88,6 +89,11 @@ class DividerView(ImageCanvas):
             self.update()
 
     @property
+    def right(self) -> Pyramid | None:
+        """What is shown at the right."""
+        return self._right
+
+    @property
     def divided(self) -> bool:
         """True while both sides have a picture, so that there is something to divide."""
         return self._left is not None and self._right is not None
@@ -155,10 +161,10 @@ class DividerView(ImageCanvas):
         theme = Theme.current()
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        shade = QColor(theme.color("tooltip" if not theme.is_dark else "window"))
+        shade = QColor(theme.color("window" if theme.is_dark else "tooltip"))
         shade.setAlphaF(0.35)
         painter.fillRect(QRectF(line - 2, 0, 4, self.height()), shade)
-        painter.fillRect(QRectF(line - 1, 0, 2, self.height()), theme.color("on_accent"))
+        painter.fillRect(QRectF(line - 1, 0, 2, self.height()), theme.color("text" if theme.is_dark else "panel"))
         center = QPointF(line, self.height() / 2)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(shade)
@@ -183,35 +189,11 @@ class DividerView(ImageCanvas):
         """A label in a top corner; it fades away where the divider leaves no room for it."""
         if not text:
             return
-        theme = Theme.current()
-        painter.save()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        bold = self.font()
-        bold.setBold(True)
-        painter.setFont(bold)
-        letter_width = painter.fontMetrics().horizontalAdvance(letter) + 8.0 if letter else 0.0
-        painter.setFont(self.font())
-        metrics = painter.fontMetrics()
-        text = metrics.elidedText(text, Qt.TextElideMode.ElideRight, round(self.width() - 2 * CHIP_MARGIN - 40))
-        width = letter_width + metrics.horizontalAdvance(text) + 20.0
-        height = metrics.height() + 8.0
-        opacity = min(1.0, max(0.0, (room - width - CHIP_MARGIN + CHIP_FADE - 6) / CHIP_FADE))
+        chip = Chip(self, text, letter=letter)
+        opacity = min(1.0, max(0.0, (room - chip.width - CHIP_MARGIN + CHIP_FADE - 6) / CHIP_FADE))
         if opacity > 0.0:
-            painter.setOpacity(opacity)
-            x = CHIP_MARGIN if at_left else self.width() - CHIP_MARGIN - width
-            box = QRectF(x, CHIP_MARGIN, width, height)
-            ground = QColor(theme.color("raised"))
-            ground.setAlphaF(0.92)
-            painter.setPen(QPen(theme.color("border"), 1.0))
-            painter.setBrush(ground)
-            painter.drawRoundedRect(box, 6, 6)
-            painter.setPen(theme.color("accent"))
-            painter.setFont(bold)
-            painter.drawText(box.adjusted(10, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, letter)
-            painter.setPen(theme.color("text"))
-            painter.setFont(self.font())
-            painter.drawText(box.adjusted(10 + letter_width, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, text)
-        painter.restore()
+            x = CHIP_MARGIN if at_left else self.width() - CHIP_MARGIN - chip.width
+            chip.paint(painter, QPointF(x, CHIP_MARGIN), opacity)
 
     # -- mouse and keys
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PySide6.QtCore import QPoint, QRectF, Qt, Signal, Slot
-from PySide6.QtGui import QFocusEvent, QImage, QKeyEvent, QMouseEvent, QPainter
+from PySide6.QtCore import QPoint, QPointF, QRectF, Qt, Signal, Slot
+from PySide6.QtGui import QColor, QFocusEvent, QImage, QKeyEvent, QMouseEvent, QPainter
 
 from gui.services.theme import Theme
+from gui.widgets.chip import Chip
 from gui.widgets.image_canvas import ImageCanvas
 from gui.widgets.qimage import to_qimage
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from engine.image import Picture
     from gui.controllers.segment_controller import SegmentState
 
+CHIP_MARGIN = 12.0
 DESCRIPTION = (
     "Hold Space to hide the overlay. Plus and minus zoom, 0 fits the picture, Control and 0 shows 100 percent."
 )
@@ -27,7 +29,7 @@ class SegmentationCanvas(ImageCanvas):
     """Paints the overlay itself, so that opacity and hidden classes follow a slider without asking the engine.
 
     Signals:
-        pointed(str): what lies under the cursor, for people; "" outside the picture.
+        pointed(str): what lies under the cursor, as painted in the lower left corner; "" outside the picture.
     """
 
     pointed = Signal(str)
@@ -40,6 +42,8 @@ class SegmentationCanvas(ImageCanvas):
         self._overlay: QImage | None = None
         self._overlay_key: tuple[object, ...] = ()
         self._holding = False
+        self._pointed_text = ""
+        self._pointed_color: QColor | None = None
         self.hovered.connect(self._on_hovered)
         self.hover_left.connect(self._on_hover_left)
         Theme.current().changed.connect(self.update)
@@ -60,6 +64,10 @@ class SegmentationCanvas(ImageCanvas):
         self.update()
 
     def paint_over(self, painter: QPainter) -> None:
+        self._paint_overlay(painter)
+        self._paint_pointed(painter)
+
+    def _paint_overlay(self, painter: QPainter) -> None:
         overlay = self._overlay
         if overlay is None or self._holding or self._state is None:
             return
@@ -71,6 +79,11 @@ class SegmentationCanvas(ImageCanvas):
         painter.setOpacity(1.0 if self._state.contours else self._state.opacity)
         painter.drawImage(self.transform.target(), overlay, QRectF(overlay.rect()))
         painter.restore()
+
+    def _paint_pointed(self, painter: QPainter) -> None:
+        if self._pointed_text:
+            chip = Chip(self, self._pointed_text, swatch=self._pointed_color)
+            chip.paint(painter, QPointF(CHIP_MARGIN, self.height() - CHIP_MARGIN - chip.height))
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         if self.transform.fitting:
@@ -127,17 +140,24 @@ class SegmentationCanvas(ImageCanvas):
     def _on_hovered(self, pixel: QPoint) -> None:
         state = self._state
         if state is None or state.segmentation is None:
-            self.pointed.emit(f"({pixel.x()}, {pixel.y()})")
+            self._point(f"{pixel.x()}, {pixel.y()}", None)
             return
         number = int(state.segmentation.mask[pixel.y(), pixel.x()])
-        name = state.areas[number].name if number < len(state.areas) else f"class {number}"
+        area = state.areas[number]
         confidence = state.segmentation.confidence
-        sure = "" if confidence is None else f", confidence {float(confidence[pixel.y(), pixel.x()]):.2f}"
-        self.pointed.emit(f"({pixel.x()}, {pixel.y()}): {name}{sure}")
+        sure = "" if confidence is None else f", confidence {100 * float(confidence[pixel.y(), pixel.x()]):.0f} %"
+        self._point(f"{area.name.capitalize()}{sure}  ({pixel.x()}, {pixel.y()})", QColor(*area.color))
 
     @Slot()
     def _on_hover_left(self) -> None:
-        self.pointed.emit("")
+        self._point("", None)
+
+    def _point(self, text: str, color: QColor | None) -> None:
+        self._pointed_color = color
+        if text != self._pointed_text:
+            self._pointed_text = text
+            self.pointed.emit(text)
+            self.update()
 
 
 def contour_pixels(mask: np.ndarray) -> np.ndarray:

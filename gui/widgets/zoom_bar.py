@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import Slot
+from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QToolButton, QWidget
 
 from gui.services.theme import Theme
@@ -25,7 +25,9 @@ class ZoomBar(QWidget):
         self.percent.setKeyboardTracking(False)
         self.percent.setAccessibleName("Zoom in percent")
         self.percent.setToolTip("Screen pixels per picture pixel; type a number")
-        self.percent.setFixedWidth(66)
+        self.percent.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self.percent.setProperty("look", "number")
+        self.percent.setFixedWidth(76)
         self.percent.valueChanged.connect(self._on_typed)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

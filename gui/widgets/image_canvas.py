@@ -1,0 +1,224 @@
+"""A picture with zoom at the cursor and panning; several canvases can share one `ViewTransform`."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QPoint, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QImage,
+    QKeyEvent,
+    QMouseEvent,
+    QNativeGestureEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QResizeEvent,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import QSizePolicy, QStyle, QStyleOption, QWidget
+
+from gui.widgets.view_transform import STEP, ViewTransform
+
+__all__ = ["ImageCanvas", "Pyramid", "ViewTransform"]
+
+
+class Pyramid:
+    """A picture and its halves, made when first needed: shrinking a large picture in one step would flicker."""
+
+    def __init__(self, image: QImage) -> None:
+        # The format that the raster painter draws without converting.
+        opaque = QImage.Format.Format_RGB32
+        format_ = QImage.Format.Format_ARGB32_Premultiplied if image.hasAlphaChannel() else opaque
+        self._levels = [image.convertToFormat(format_)]
+
+    @property
+    def image(self) -> QImage:
+        """The picture at full size."""
+        return self._levels[0]
+
+    def level(self, zoom: float) -> QImage:
+        """The smallest level that still has at least as many pixels as are shown at `zoom`."""
+        index = 0
+        while zoom <= 0.5 and min(self._levels[index].width(), self._levels[index].height()) > 1:
+            if index + 1 == len(self._levels):
+                last = self._levels[index]
+                half = QSize(max(1, last.width() // 2), max(1, last.height() // 2))
+                mode = Qt.TransformationMode.SmoothTransformation
+                self._levels.append(last.scaled(half, Qt.AspectRatioMode.IgnoreAspectRatio, mode))
+            index += 1
+            zoom *= 2
+        return self._levels[index]
+
+    def paint(self, painter: QPainter, transform: ViewTransform, ratio: float, smooth: bool = True) -> None:
+        """Draw with `painter` in logical pixels; `ratio` is the screen's device pixel ratio."""
+        target = transform.target()
+        level = self.level(transform.zoom)
+        # Beyond 200 % people want to see pixels.
+        smooth = smooth and transform.zoom < 2.0 and transform.zoom != 1.0
+        painter.save()
+        painter.scale(1 / ratio, 1 / ratio)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, smooth)
+        painter.drawImage(target, level, QRectF(level.rect()))
+        painter.restore()
+
+
+class ImageCanvas(QWidget):
+    """Paints one picture.
+
+    The wheel zooms at the cursor, dragging and the arrow keys pan, "+" and "-" zoom, "0" fits, Ctrl+0 shows 100 %.
+    Subclasses draw more by overriding `paint_over`.
+
+    Attributes:
+        transform: zoom and pan; give the same object to several canvases to move them together.
+
+    Signals:
+        hovered(QPoint): the picture pixel under the cursor.
+        hover_left(): the cursor is not over the picture.
+        clicked(QPoint): the picture pixel that was clicked without dragging.
+    """
+
+    hovered = Signal(QPoint)
+    hover_left = Signal()
+    clicked = Signal(QPoint)
+
+    def __init__(
+        self, parent: QWidget | None = None, *, transform: ViewTransform | None = None, name: str = "Picture"
+    ) -> None:
+        super().__init__(parent)
+        self.transform = transform or ViewTransform(self)
+        self.transform.changed.connect(self.update)
+        self._pyramid: Pyramid | None = None
+        self._pressed: QPointF | None = None
+        self._dragged = False
+        self.setAccessibleName(name)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setMouseTracking(True)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setMinimumSize(160, 120)
+
+    @property
+    def image(self) -> QImage | None:
+        """The picture at full size, or None."""
+        return self._pyramid.image if self._pyramid else None
+
+    def set_image(self, image: QImage | None) -> None:
+        """Show another picture. The view stays as it is if the size is the same."""
+        self._pyramid = Pyramid(image) if image is not None and not image.isNull() else None
+        if self._pyramid is not None:
+            size = self._pyramid.image.size()
+            self.transform.set_image_size(size.width(), size.height())
+        self.setCursor(Qt.CursorShape.OpenHandCursor if self._pyramid else Qt.CursorShape.ArrowCursor)
+        self.update()
+
+    def pixel_at(self, position: QPointF) -> QPoint | None:
+        """The picture pixel under a point of the widget, or None outside the picture."""
+        point = self.transform.to_image(position * self.devicePixelRatioF())
+        pixel = QPoint(int(point.x() // 1), int(point.y() // 1))
+        inside = 0 <= pixel.x() < self.transform.image_size.width() and (
+            0 <= pixel.y() < self.transform.image_size.height()
+        )
+        return pixel if inside else None
+
+    def paint_over(self, painter: QPainter) -> None:
+        """Draw on top of the picture, in logical pixels of the widget."""
+
+    def sizeHint(self) -> QSize:
+        return QSize(640, 480)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        self.paint_background(painter)
+        if self._pyramid is not None:
+            self._pyramid.paint(painter, self.transform, self.devicePixelRatioF())
+        self.paint_over(painter)
+        self.paint_focus(painter)
+        painter.end()
+
+    def paint_background(self, painter: QPainter) -> None:
+        """Fill with the colour that the style sheet gives to canvases."""
+        option = QStyleOption()
+        option.initFrom(self)
+        self.style().drawPrimitive(QStyle.PrimitiveElement.PE_Widget, option, painter, self)
+
+    def paint_focus(self, painter: QPainter) -> None:
+        """Show where the keyboard is."""
+        if self.hasFocus() and self.window().property("keyboard_used"):
+            painter.setPen(QPen(self.palette().highlight().color(), 2))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRect(self.rect().adjusted(1, 1, -1, -1))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        ratio = self.devicePixelRatioF()
+        self.transform.set_viewport(self.width() * ratio, self.height() * ratio)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        pixels = event.pixelDelta()
+        control = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
+        # A touchpad scrolls in pixels and in phases: two fingers move the picture, pinching zooms.
+        if not control and not pixels.isNull() and event.phase() != Qt.ScrollPhase.NoScrollPhase:
+            self.transform.pan_by(pixels.x(), pixels.y())
+            event.accept()
+            return
+        steps = event.angleDelta().y() / 120
+        self.transform.zoom_by(STEP**steps, event.position() * self.devicePixelRatioF())
+        event.accept()
+
+    def event(self, event):
+        if isinstance(event, QNativeGestureEvent) and event.gestureType() == Qt.NativeGestureType.ZoomNativeGesture:
+            self.transform.zoom_by(1.0 + event.value(), event.position() * self.devicePixelRatioF())
+            return True
+        return super().event(event)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if event.button() in (Qt.MouseButton.LeftButton, Qt.MouseButton.MiddleButton):
+            self._pressed, self._dragged = event.position(), False
+            self._start = event.position()
+            if self._pyramid is not None:
+                self.setCursor(Qt.CursorShape.ClosedHandCursor)
+            event.accept()
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        if self._pressed is not None and self._pyramid is not None:
+            moved = event.position() - self._pressed
+            if self._dragged or (event.position() - self._start).manhattanLength() > 3:
+                self._dragged = True
+                self._pressed = event.position()
+                ratio = self.devicePixelRatioF()
+                self.transform.pan_by(moved.x() * ratio, moved.y() * ratio)
+            return
+        pixel = self.pixel_at(event.position()) if self._pyramid else None
+        if pixel is None:
+            self.hover_left.emit()
+        else:
+            self.hovered.emit(pixel)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        if self._pressed is None:
+            return
+        self._pressed = None
+        self.setCursor(Qt.CursorShape.OpenHandCursor if self._pyramid else Qt.CursorShape.ArrowCursor)
+        pixel = self.pixel_at(event.position())
+        if not self._dragged and event.button() == Qt.MouseButton.LeftButton and self._pyramid and pixel is not None:
+            self.clicked.emit(pixel)
+
+    def leaveEvent(self, event) -> None:
+        self.hover_left.emit()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        control = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
+        key, step = event.key(), 64.0 * self.devicePixelRatioF()
+        pans = {
+            Qt.Key.Key_Left: (step, 0.0),
+            Qt.Key.Key_Right: (-step, 0.0),
+            Qt.Key.Key_Up: (0.0, step),
+            Qt.Key.Key_Down: (0.0, -step),
+        }
+        if key == Qt.Key.Key_0:
+            self.transform.actual_size() if control else self.transform.fit()
+        elif key in (Qt.Key.Key_Plus, Qt.Key.Key_Equal):
+            self.transform.zoom_by(STEP)
+        elif key == Qt.Key.Key_Minus:
+            self.transform.zoom_by(1 / STEP)
+        elif key in pans and not control:
+            self.transform.pan_by(*pans[Qt.Key(key)])
+        else:
+            super().keyPressEvent(event)

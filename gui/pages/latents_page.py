@@ -50,6 +50,7 @@ class LatentsPage(QWidget):
         self.controller = controller
         self._services = services
         self._sliders: dict[int, LatentSlider] = {}
+        self._folded: Section | None = None
         self._combos: dict[str, QComboBox] = {}
         self._build_actions()
         self._build_canvas()
@@ -153,8 +154,7 @@ class LatentsPage(QWidget):
         self._rows_layout = QVBoxLayout(self._rows)
         self._rows_layout.setContentsMargins(0, 0, 8, 0)
         self._rows_layout.setSpacing(2)
-        self._inactive = Section(self.tr("Inactive"), expanded=False)
-        self._inactive.toggled.connect(self._on_inactive_toggled)
+        self._inactive = QVBoxLayout()
         self._more = QPushButton()
         self._more.setProperty("look", "flat")
         self._more.clicked.connect(self._add_sliders)
@@ -163,7 +163,7 @@ class LatentsPage(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self._rows)
         column.addWidget(self._more)
-        column.addWidget(self._inactive)
+        column.addLayout(self._inactive)
         column.addStretch(1)
         scroll = QScrollArea()
         scroll.setWidget(scrolled)
@@ -325,9 +325,12 @@ class LatentsPage(QWidget):
         space = self.controller.state.space
         if space is None:
             return
-        self._inactive.set_expanded(False)
-        self._inactive.set_title(self.tr("Inactive ({n})").format(n=len(space.inactive)))
-        self._inactive.setVisible(bool(space.inactive))
+        while (item := self._inactive.takeAt(0)) is not None:
+            item.widget().deleteLater()
+        if space.inactive:
+            self._folded = Section(self.tr("Inactive ({n})").format(n=len(space.inactive)), expanded=False)
+            self._folded.toggled.connect(self._on_inactive_toggled)
+            self._inactive.addWidget(self._folded)
         self._add_sliders()
         top = space.active[:2]
         if len(top) == 2:
@@ -350,10 +353,10 @@ class LatentsPage(QWidget):
 
     def _on_inactive_toggled(self, expanded: bool) -> None:
         space = self.controller.state.space
-        if expanded and space is not None:
+        if expanded and space is not None and self._folded is not None:
             for dimension in space.inactive:
                 if dimension.index not in self._sliders:
-                    self._inactive.add(self._slider(dimension))
+                    self._folded.add(self._slider(dimension))
             self._on_position_changed()
 
     def _slider(self, dimension) -> LatentSlider:

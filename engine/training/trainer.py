@@ -7,7 +7,7 @@ import copy
 import math
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
@@ -348,7 +348,7 @@ def _optimizer(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=1e-3)
 
 
-def _batches(data: DataSet, stage: Stage, seed: int, world: World, first: int) -> Iterator[Batch]:
+def _batches(data: DataSet, stage: Stage, seed: int, world: World, first: int) -> Generator[Batch, None, None]:
     """Augmented batches of this rank from step `first` on, one assembled ahead in a thread of its own.
 
     Every epoch is a fresh permutation of the pictures; rank r takes every `world.size`-th of it from r on.

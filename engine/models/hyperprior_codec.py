@@ -2,8 +2,8 @@
 
 Transforms work at 1/8 and 1/16 of the picture on depthwise and 1x1 convolutions. Latents `y` (at 1/16) are coded in
 four steps (two channel halves x checkerboard) under Laplace densities whose mean and scale come from hyper-latents
-`z` (at 1/64) and from what is decoded already. Balle et al. 2018, Minnen et al. 2018 (mean-scale hyperprior), He et al. 2021
-(checkerboard), Cui et al. 2021 (gain units), Balle et al. 2019 (integer networks).
+`z` (at 1/64) and from what is decoded already. Balle et al. 2018, Minnen et al. 2018 (mean-scale hyperprior), He et
+al. 2021 (checkerboard), Cui et al. 2021 (gain units), Balle et al. 2019 (integer networks).
 
 Everything the entropy decoder depends on is computed on integers that a float32 holds exactly: weights are int8,
 activations uint8, and every sum stays below 2^24, whatever the order of summation (see `IntegerConv`). So encoder and

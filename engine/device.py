@@ -74,7 +74,8 @@ def _cuda(wish: str) -> ComputeDevice:
     index = wish.partition(":")[2] or "0"
     if not index.isdigit() or int(index) >= torch.cuda.device_count():
         raise DeviceError(
-            f"There is no device {wish!r}.", f"This machine has {torch.cuda.device_count()} CUDA device(s), from cuda:0."
+            f"There is no device {wish!r}.",
+            f"This machine has {torch.cuda.device_count()} CUDA device(s), from cuda:0.",
         )
     device = torch.device("cuda", int(index))
     return ComputeDevice(device, torch.cuda.get_device_name(device))

@@ -1,4 +1,4 @@
-"""ModelCard: what a model file says of itself. It travels in the safetensors metadata, so one file is the whole model."""
+"""ModelCard: what a model file says of itself. It travels in the safetensors metadata: one file is the whole model."""
 
 from __future__ import annotations
 

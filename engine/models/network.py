@@ -60,7 +60,8 @@ class Network(nn.Module, ABC, Generic[ConfigT]):
 
     Attributes:
         family: key in `engine.models.registry.FAMILIES`.
-        Config: pydantic class of the constructor's only argument; bounds in it keep a hostile card from building a giant.
+        Config: pydantic class of the constructor's only argument; bounds in it keep a hostile card from building a
+            giant.
     """
 
     family: ClassVar[str]

@@ -78,7 +78,7 @@ def read_card(path: Path) -> ModelCard:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(f"{path} is not a model file ({error}).", "Choose a .safetensors file made by Latent Studio.") from error
+        raise ModelError(f"{path} is not a model file ({error}).", "Choose a file made by Latent Studio.") from error
     return _parse_card(path, metadata)
 
 
@@ -96,7 +96,8 @@ def load_network(path: Path, network_class: type[NetworkT], device: torch.device
     try:
         config = network_class.Config.model_validate(card.config)
     except ValidationError as error:
-        raise ModelError(f"The card of {path} describes no {network_class.family} network: {error.errors()[0]['msg']}.") from error
+        problem = error.errors()[0]["msg"]
+        raise ModelError(f"The card of {path} describes no {network_class.family} network: {problem}.") from error
     with torch.device("meta"):
         network = network_class(config)
     expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
@@ -111,9 +112,12 @@ def load_network(path: Path, network_class: type[NetworkT], device: torch.device
     if card.weights_sha256 and hash_weights(weights) != card.weights_sha256:
         raise ModelError(f"The weights in {path} are not the ones its card names.", "Copy or download the model again.")
     network = network_class(config)
-    network.load_state_dict({name: value.float() if value.is_floating_point() else value for name, value in weights.items()})
+    network.load_state_dict(
+        {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
+    )
     network.eval().requires_grad_(False)
-    return Model(card, network.to(device=device, memory_format=torch.channels_last), device)
+    network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  (torch lacks it)
+    return Model(card, network, device)
 
 
 def _check_file(path: Path) -> None:

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.compression.settings import DEFAULT_MODEL
 from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
 from PySide6.QtWidgets import (
@@ -22,7 +23,6 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from engine.compression.settings import DEFAULT_MODEL
 from engine.progress import Progress
 from gui.controllers.batch_controller import BatchController
 from gui.controllers.compress_controller import LARGE_PIXELS, ORIGINAL, CompressController, CompressState
@@ -310,7 +310,10 @@ class CompressPage(QWidget):
         if state.left_side != ORIGINAL and state.rival is not None and state.rival.codec == state.left_side:
             left = state.rival.picture
             left_label = f"{RIVAL_NAMES[state.rival.codec]}, {bytes_short(state.rival.size)}"
-            left_label += "" if state.rival_current else " · updating…"
+            if not state.rival_current:
+                left_label += " · updating…"
+            elif state.result is not None and state.rival.size > len(state.result.encoded.data):
+                left_label += ", its smallest"
         elif state.picture is not None and state.picture.stored_bytes:
             left_label = f"Original, {bytes_short(state.picture.stored_bytes)}"
         if state.file is not None:

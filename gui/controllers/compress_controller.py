@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.compression.settings import DEFAULT_MODEL
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
+from engine.compression.settings import DEFAULT_MODEL
 from engine.errors import LimitError, PictureError, UsageError
 from engine.progress import CancelToken, Progress
 from gui.services.gui_thread import GuiThread

@@ -16,7 +16,6 @@ from PySide6.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSpinBox,
-    QSplitter,
     QStackedWidget,
     QToolButton,
     QVBoxLayout,
@@ -144,7 +143,7 @@ class LatentsPage(QWidget):
         self._view_buttons.idClicked.connect(self._on_view_picked)
         left = QFrame()
         left.setProperty("look", "card")
-        left.setMinimumWidth(260)
+        left.setMinimumWidth(224)
         column = QVBoxLayout(left)
         column.setContentsMargins(12, 12, 12, 12)
         column.addLayout(_in_row(*self._view_buttons.buttons()))
@@ -169,20 +168,34 @@ class LatentsPage(QWidget):
         scroll.setWidget(scrolled)
         scroll.setWidgetResizable(True)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setMinimumWidth(352)
+        scroll.setMinimumWidth(344)
         scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
 
-        split = QSplitter(Qt.Orientation.Horizontal)
-        split.setChildrenCollapsible(False)
-        split.setHandleWidth(12)
-        split.addWidget(left)
-        split.addWidget(scroll)
-        split.setStretchFactor(0, 1)
-        split.setStretchFactor(1, 1)
+        self._seed = SeedField(lockable=False)
+        self._seed.seed_edited.connect(self.controller.randomise)
+        self._seed.rolled.connect(self._on_random)
+        self._random = QPushButton(self.tr("Random"))
+        self._random.clicked.connect(self._on_random)
+        self._reset = QPushButton(self.tr("Reset"))
+        self._reset.setToolTip(self.tr("All sliders to the centre of the space"))
+        self._reset.clicked.connect(self.controller.reset)
+        moves = QHBoxLayout()
+        moves.setSpacing(6)
+        moves.addWidget(self._random)
+        moves.addWidget(self._seed, 1)
+        moves.addWidget(self._reset)
+        right = QVBoxLayout()
+        right.setSpacing(8)
+        right.addLayout(moves)
+        right.addWidget(scroll, 1)
+        across = QHBoxLayout()
+        across.setSpacing(12)
+        across.addWidget(left, 1)
+        across.addLayout(right, 1)
         content = QWidget()
         column = QVBoxLayout(content)
         column.setContentsMargins(16, 4, 16, 16)
-        column.addWidget(split)
+        column.addLayout(across)
         self._stack = QStackedWidget()
         self._stack.addWidget(self._empty)
         self._stack.addWidget(content)
@@ -259,17 +272,7 @@ class LatentsPage(QWidget):
         self._choice_layout.setVerticalSpacing(6)
         self._choice_section.add(self._choice)
 
-        self._seed = SeedField(lockable=False)
-        self._seed.seed_edited.connect(self.controller.randomise)
-        self._seed.rolled.connect(self._on_random)
-        self._random = QPushButton(self.tr("Random"))
-        self._random.clicked.connect(self._on_random)
-        self._reset = QPushButton(self.tr("Reset"))
-        self._reset.setToolTip(self.tr("All sliders to the centre of the space"))
-        self._reset.clicked.connect(self.controller.reset)
-        position = Section(self.tr("Position"))
-        position.add(self._seed)
-        position.add(_in_row(self._random, self._reset))
+        position = Section(self.tr("Latent"))
         copy, paste = QPushButton(self.tr("Copy latent")), QPushButton(self.tr("Paste"))
         copy.setToolTip(self.tr("Copy the numbers as JSON"))
         copy.clicked.connect(self.controller.copy_text)
@@ -325,8 +328,10 @@ class LatentsPage(QWidget):
         space = self.controller.state.space
         if space is None:
             return
-        while (item := self._inactive.takeAt(0)) is not None:
-            item.widget().deleteLater()
+        if self._folded is not None:
+            self._folded.hide()
+            self._folded.deleteLater()
+            self._folded = None
         if space.inactive:
             self._folded = Section(self.tr("Inactive ({n})").format(n=len(space.inactive)), expanded=False)
             self._folded.toggled.connect(self._on_inactive_toggled)
@@ -360,9 +365,7 @@ class LatentsPage(QWidget):
             self._on_position_changed()
 
     def _slider(self, dimension) -> LatentSlider:
-        slider = LatentSlider(
-            dimension.index, dimension.name, dimension.importance, dimension.low, dimension.high
-        )
+        slider = LatentSlider(dimension.index, dimension.name, dimension.importance, dimension.low, dimension.high)
         slider.moved.connect(self.controller.set_value)
         slider.released.connect(self.controller.end_gesture)
         slider.reset_wanted.connect(self.controller.reset_value)

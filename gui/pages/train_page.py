@@ -158,7 +158,9 @@ class TrainPage(QWidget):
         split.setStretchFactor(1, 2)
 
         self._runs = QTreeWidget()
-        self._runs.setHeaderLabels([self.tr("Run"), self.tr("Recipe"), self.tr("State"), self.tr("Steps"), self.tr("Loss")])
+        self._runs.setHeaderLabels(
+            [self.tr("Run"), self.tr("Recipe"), self.tr("State"), self.tr("Steps"), self.tr("Loss")]
+        )
         self._runs.setRootIsDecorated(False)
         self._runs.setAccessibleName(self.tr("Runs"))
         self._runs.setAllColumnsShowFocus(True)
@@ -388,7 +390,9 @@ class TrainPage(QWidget):
         self._title.setText(record.recipe or record.folder.name)
         eta = remaining_text(record.seconds_left)
         steps = self.tr("step {step:,} of {total:,}").format(step=record.step, total=record.total)
-        self._status.setText(" · ".join(part for part in (self._outcome(record), steps if record.total else "", eta) if part))
+        self._status.setText(
+            " · ".join(part for part in (self._outcome(record), steps if record.total else "", eta) if part)
+        )
         self._progress.setRange(0, max(1, record.total))
         self._progress.setValue(record.step)
         self._problem.setText(record.problem)

@@ -34,7 +34,11 @@ class _Card(QPushButton):
         column = QVBoxLayout(self)
         column.setContentsMargins(12, 8, 12, 8)
         column.setSpacing(2)
-        for content, look, lines in ((text.name, "heading", 1), (text.summary, "caption", 2), (text.figures, "caption", 1)):
+        for content, look, lines in (
+            (text.name, "heading", 1),
+            (text.summary, "caption", 2),
+            (text.figures, "caption", 1),
+        ):
             label = QLabel(content, self)
             label.setProperty("look", look)
             label.setWordWrap(lines > 1)

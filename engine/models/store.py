@@ -116,7 +116,8 @@ def load_network(path: Path, network_class: type[NetworkT], device: torch.device
         {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
     )
     network.eval().requires_grad_(False)
-    return Model(card, network.to(device=device, memory_format=torch.channels_last), device)
+    network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  (torch lacks it)
+    return Model(card, network, device)
 
 
 def _check_file(path: Path) -> None:

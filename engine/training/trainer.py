@@ -108,7 +108,8 @@ class _Run:
         self.world, self.log, self.cancel = world, log, cancel
         self.device = world.device.torch_device
         torch.manual_seed(recipe.seed)
-        self.network = _build(recipe).to(self.device, memory_format=torch.channels_last)
+        network = _build(recipe)
+        self.network = network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if recipe.training.start_from:
             _copy_fitting_weights(load_model(recipe.training.start_from).network, self.network)
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)

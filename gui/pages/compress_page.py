@@ -1,0 +1,537 @@
+"""The Compress page: a photo and its compressed file under one divider, exact figures, rivals, the batch below."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt, QTimer, Slot
+from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QSplitter,
+    QVBoxLayout,
+    QWidget,
+)
+
+from engine.compression.settings import DEFAULT_MODEL
+from engine.progress import Progress
+from gui.controllers.batch_controller import BatchController
+from gui.controllers.compress_controller import LARGE_PIXELS, ORIGINAL, CompressController, CompressState
+from gui.controllers.wording import bytes_exact, bytes_short, decibels, percent, seconds, size_in_pixels
+from gui.pages.samples import sample_paths
+from gui.widgets.batch_panel import BatchPanel
+from gui.widgets.divider_view import DividerView
+from gui.widgets.figure_table import FigureTable
+from gui.widgets.image_canvas import Pyramid
+from gui.widgets.labeled_slider import LabeledSlider
+from gui.widgets.qimage import to_picture, to_qimage
+from gui.widgets.sample_strip import SampleStrip
+from gui.widgets.section import Section
+from gui.widgets.zoom_bar import ZoomBar
+
+if TYPE_CHECKING:
+    from engine.image import Picture
+    from gui.services.context import Services
+
+# Shorter waits than this never show a bar: it would only flicker.
+SPINNER_MILLISECONDS = 300
+SIDES = {
+    ORIGINAL: "Original",
+    "jpeg": "JPEG at same size",
+    "webp": "WebP at same size",
+    "avif": "AVIF at same size",
+    "jxl": "JPEG XL at same size",
+}
+RIVAL_NAMES = {"jpeg": "JPEG", "webp": "WebP", "avif": "AVIF", "jxl": "JPEG XL"}
+EXPORT_FILTERS = "PNG, lossless (*.png);;JPEG (*.jpg);;WebP (*.webp);;AVIF (*.avif)"
+OPEN_FILTER = (
+    "Pictures and compressed files"
+    " (*.lsi *.jpg *.jpeg *.png *.webp *.avif *.tif *.tiff *.bmp *.gif *.heic *.heif *.jxl);;All files (*)"
+)
+
+SIZE, SHARE, BPP, PSNR, MS_SSIM, ENCODE, DECODE, MODEL = (
+    "File size", "Of the original", "Bits per pixel", "PSNR", "MS-SSIM", "Encoding took", "Decoding took", "Model",
+)  # fmt: skip
+RESULT_FIGURES = {
+    SIZE: "Exact size of the compressed file; Save writes these very bytes",
+    SHARE: "Share of the size of the file that was opened",
+    BPP: "Size of the compressed file in bits, divided by the number of pixels",
+    PSNR: "Peak signal-to-noise ratio between original and result, in decibels: higher is closer",
+    MS_SSIM: "Multi-scale structural similarity between original and result: 1 is identical",
+    ENCODE: "Seconds from pixels to file",
+    DECODE: "Seconds from file to pixels",
+    MODEL: "The codec model that made the file",
+}
+HEADER_FIGURES = {
+    SIZE: "Exact size of the compressed file",
+    "Picture": "Width and height in pixels",
+    BPP: RESULT_FIGURES[BPP],
+    "Quality": "The setting the file was made with, 0 to 100",
+    MODEL: "The codec model that made the file",
+    "Model hash": "First digits of the hash of the model's weights",
+    "Tiles": "Pieces that are coded on their own",
+    "Sections": "What the file holds, with sizes",
+}
+RIVAL_FIGURES = {name: RESULT_FIGURES[name] for name in (SIZE, PSNR, MS_SSIM)} | {
+    SIZE: "Exact size of the rival's file"
+}
+
+
+class CompressPage(QWidget):
+    """Shows a `CompressController` and forwards what the user does."""
+
+    title = "Compress"
+    icon_name = "compress"
+
+    def __init__(self, controller: CompressController, services: Services, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.controller = controller
+        self._services = services
+        self.batch = BatchController(services, self)
+        # By id of the picture, which the entry keeps alive for as long as it is on show.
+        self._pyramids: dict[int, tuple[Picture, Pyramid | None]] = {}
+        self._building: dict[int, Picture] = {}
+
+        self.view = DividerView()
+        self.side_box = QComboBox()
+        self.side_box.setAccessibleName("Left side")
+        self.side_box.setToolTip("What the compressed picture is compared with")
+        for key, text in SIDES.items():
+            self.side_box.addItem(text, key)
+        self.side_box.currentIndexChanged.connect(self._on_side_chosen)
+        self._caption = QLabel()
+        self._caption.setProperty("look", "muted")
+        self._caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.samples = SampleStrip(services, "Samples")
+        self.samples.chosen.connect(controller.open_path)
+        self.batch_panel = BatchPanel(self.batch, services)
+        self.batch_panel.start_requested.connect(self._on_batch_start)
+        self.batch_panel.row_opened.connect(controller.open_path)
+        self.batch_panel.closed.connect(partial(self._show_batch, False))
+        self.batch_panel.hide()
+        self.batch.rows_reset.connect(self._on_batch_rows)
+
+        self._make_inspector()
+        self._lay_out()
+        self._make_actions()
+
+        self._spinner = QTimer(self)
+        self._spinner.setSingleShot(True)
+        self._spinner.setInterval(SPINNER_MILLISECONDS)
+        self._spinner.timeout.connect(self._on_wait_noticed)
+        controller.changed.connect(self._show_state)
+        controller.opened.connect(self._on_opened)
+        controller.progressed.connect(self._on_progressed)
+        services.host.state_changed.connect(self._on_engine_changed)
+        self._show_state(controller.state)
+        controller.load_models()
+        paths = sample_paths("photos")
+        self.samples.set_paths(paths)
+        if paths and controller.state.picture is None:
+            controller.open_path(paths[0])
+
+    # -- what the window asks for
+
+    def page_actions(self) -> list[QAction]:
+        """Actions for the toolbar."""
+        return self._actions
+
+    def inspector(self) -> QWidget:
+        """The panel at the right."""
+        return self._inspector
+
+    def open_paths(self, paths: list[Path]) -> None:
+        """One file opens here; several, or a folder, go to the batch."""
+        if len(paths) == 1 and not paths[0].is_dir():
+            self.controller.open_path(paths[0])
+        elif paths:
+            self.batch.add_paths(paths)
+
+    def paste(self) -> None:
+        """Open the picture, or the copied files, from the clipboard."""
+        data = QGuiApplication.clipboard().mimeData()
+        paths = [Path(url.toLocalFile()) for url in data.urls() if url.isLocalFile()] if data.hasUrls() else []
+        if paths:
+            self.open_paths(paths)
+            return
+        image = QGuiApplication.clipboard().image()
+        if image.isNull():
+            self._services.notices.info("There is no picture on the clipboard. Copy one, or drop a file here.")
+        else:
+            self.controller.open_picture(to_picture(image))
+
+    # -- making
+
+    def _make_inspector(self) -> None:
+        controller = self.controller
+        self._inspector = QWidget()
+        self.model_box = QComboBox()
+        self.model_box.setAccessibleName("Codec model")
+        self.model_box.setToolTip("The learned codec that makes the file")
+        self.model_box.currentIndexChanged.connect(self._on_model_chosen)
+        self.quality = LabeledSlider("Quality", 0.0, 100.0, controller.state.order.quality, decimals=0)
+        self.quality.value_changed.connect(self._on_quality)
+        self.quality.slider_released.connect(partial(controller.set_dragging, False))
+        self.metadata = QCheckBox("Keep metadata")
+        self.metadata.setChecked(controller.state.order.keep_metadata)
+        self.metadata.setToolTip("Keep the photo's EXIF data, such as camera and date. The place is always left out.")
+        self.metadata.toggled.connect(controller.set_keep_metadata)
+
+        self._status = QLabel()
+        self._status.setWordWrap(True)
+        self._status.setProperty("look", "caption")
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.progress.setAccessibleName("Progress of the compression")
+        self.cancel_button = QPushButton("Cancel")
+        self.cancel_button.setAccessibleName("Cancel the compression")
+        self.cancel_button.clicked.connect(controller.cancel)
+        self.again_button = QPushButton("Compress now")
+        self.again_button.clicked.connect(controller.encode_now)
+        self.adopt_button = QPushButton("Compress again…")
+        self.adopt_button.setToolTip("Take the decoded picture as a new original")
+        self.adopt_button.clicked.connect(controller.adopt_decoded)
+        self.figures = FigureTable(RESULT_FIGURES)
+        self.header = FigureTable(HEADER_FIGURES)
+        self.rival_figures = FigureTable(RIVAL_FIGURES)
+        self.save_button = QPushButton("Save .lsi…")
+        self.save_button.setProperty("look", "primary")
+        self.save_button.clicked.connect(self._on_save)
+        self.export_button = QPushButton("Export picture…")
+        self.export_button.setToolTip("Save the decoded picture as PNG, JPEG, WebP or AVIF")
+        self.export_button.clicked.connect(self._on_export)
+
+        self._codec_section = Section("Codec")
+        for widget in (self.model_box, self.quality, self.metadata):
+            self._codec_section.add(widget)
+        self._result_section = Section("Result")
+        for widget in (self.figures, self._status, self.progress, self.cancel_button, self.again_button):
+            self._result_section.add(widget)
+        self._header_section = Section("Compressed file")
+        for widget in (self.header, self.adopt_button):
+            self._header_section.add(widget)
+        self._rival_section = Section("Left side")
+        self._rival_section.add(self.rival_figures)
+        layout = QVBoxLayout(self._inspector)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(12)
+        for section in (self._codec_section, self._result_section, self._header_section, self._rival_section):
+            layout.addWidget(section)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.save_button, 1)
+        buttons.addWidget(self.export_button, 1)
+        layout.addLayout(buttons)
+        layout.addStretch(1)
+
+    def _lay_out(self) -> None:
+        bar = QHBoxLayout()
+        bar.setContentsMargins(12, 8, 12, 8)
+        bar.setSpacing(8)
+        label = QLabel("Left side")
+        label.setBuddy(self.side_box)
+        bar.addWidget(label)
+        bar.addWidget(self.side_box)
+        bar.addWidget(self._caption, 1)
+        self.zoom_bar = ZoomBar(self.view.transform)
+        bar.addWidget(self.zoom_bar)
+        below = QHBoxLayout()
+        below.setContentsMargins(12, 2, 12, 2)
+        below.addWidget(self.samples)
+        upper = QWidget()
+        column = QVBoxLayout(upper)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addLayout(bar)
+        column.addWidget(self.view, 1)
+        column.addLayout(below)
+        split = QSplitter(Qt.Orientation.Vertical)
+        split.addWidget(upper)
+        split.addWidget(self.batch_panel)
+        split.setStretchFactor(0, 3)
+        split.setStretchFactor(1, 2)
+        split.setCollapsible(0, False)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(split)
+        self.setFocusProxy(self.view)
+
+    def _make_actions(self) -> None:
+        self._actions: list[QAction] = []
+        for text, icon, shortcut, call in (
+            ("Open…", "open", QKeySequence(QKeySequence.StandardKey.Open), self._on_open),
+            ("Paste", "paste", QKeySequence(), self.paste),
+            ("Save .lsi…", "save", QKeySequence(QKeySequence.StandardKey.Save), self._on_save),
+            ("Export picture…", "export", QKeySequence("Ctrl+E"), self._on_export),
+            ("Batch…", "batch", QKeySequence("Ctrl+B"), self._on_batch),
+        ):
+            action = QAction(text, self)
+            action.setShortcut(shortcut)
+            action.triggered.connect(call)
+            self._services.theme.bind_icon(action, icon)
+            self._actions.append(action)
+        self._save_action, self._export_action = self._actions[2], self._actions[3]
+
+    # -- showing
+
+    @Slot(object)
+    def _show_state(self, state: CompressState) -> None:
+        self._show_pictures(state)
+        self._show_codec(state)
+        self._show_result(state)
+        self._show_header(state)
+        self._show_rival(state)
+        self._show_wait(state)
+        picture = state.picture or (state.file.picture if state.file else None)
+        parts = [f"Opening {state.opening}…"] if state.opening else []
+        if picture is not None:
+            size = state.picture.stored_bytes if state.picture else None
+            parts += [state.title, size_in_pixels(picture.width, picture.height)]
+            parts += [bytes_short(size)] if size else []
+            parts += list(state.picture.notes) if state.picture else []
+        self._caption.setText(" · ".join(parts))
+        self._caption.setToolTip(self._caption.text())
+        saveable = state.file is not None or state.current or (state.result is not None and state.stopped)
+        for target in (self.save_button, self.export_button, self._save_action, self._export_action):
+            target.setEnabled(saveable)
+
+    def _show_pictures(self, state: CompressState) -> None:
+        """Give the view its two pictures."""
+        original = left = state.picture
+        left_label = "Original"
+        if state.left_side != ORIGINAL and state.rival is not None and state.rival.codec == state.left_side:
+            left = state.rival.picture
+            left_label = f"{RIVAL_NAMES[state.rival.codec]}, {bytes_short(state.rival.size)}"
+            left_label += "" if state.rival_current else " · updating…"
+        elif state.picture is not None and state.picture.stored_bytes:
+            left_label = f"Original, {bytes_short(state.picture.stored_bytes)}"
+        if state.file is not None:
+            right, right_label = state.file.picture, f"{state.title}, {bytes_short(len(state.file.data))}"
+        elif state.result is not None:
+            encoded = state.result.encoded
+            right, right_label = encoded.decoded, f"Latent Studio, {bytes_short(len(encoded.data))}"
+            right_label += " · updating…" if state.busy else ""
+        else:
+            right, right_label = None, ""
+        shown = [picture for picture in (original, left, right) if picture is not None]
+        self._pyramids = {id(picture): self._pyramids.get(id(picture), (picture, None)) for picture in shown}
+        right_pyramid = self._pyramid(right)
+        if right is not None and right_pyramid is None:
+            right_pyramid = self.view.right  # until the new one is ready
+        self.view.set_pictures(self._pyramid(left), right_pyramid, self._pyramid(original))
+        self.view.set_labels(left_label, right_label, "Compressing…" if state.busy else "")
+
+    def _pyramid(self, picture: Picture | None) -> Pyramid | None:
+        """The picture ready for painting. A large one is made ready in the background: None until then."""
+        if picture is None:
+            return None
+        pyramid = self._pyramids[id(picture)][1]
+        if pyramid is None and picture.width * picture.height <= LARGE_PIXELS:
+            pyramid = Pyramid(to_qimage(picture.pixels, picture.alpha))
+            self._pyramids[id(picture)] = (picture, pyramid)
+        elif pyramid is None and id(picture) not in self._building:
+            self._building[id(picture)] = picture
+            task = self._services.host.run(partial(_large_pyramid, picture), engine=False)
+            task.succeeded.connect(self._on_pyramid)
+            task.failed.connect(self._services.notices.error)
+        return pyramid
+
+    @Slot(object)
+    def _on_pyramid(self, made: tuple[Picture, Pyramid]) -> None:
+        picture = self._building.pop(id(made[0]), None)
+        if picture is not None and id(picture) in self._pyramids:
+            self._pyramids[id(picture)] = made
+            self._show_pictures(self.controller.state)
+
+    def _show_codec(self, state: CompressState) -> None:
+        editable = state.file is None
+        known = tuple(self.model_box.itemData(index) for index in range(self.model_box.count()))
+        self.model_box.blockSignals(True)
+        if known != state.models:
+            self.model_box.clear()
+            for name in state.models:
+                self.model_box.addItem(name, name)
+        self.model_box.setCurrentIndex(self.model_box.findData(state.model))
+        self.model_box.blockSignals(False)
+        self._codec_section.setVisible(editable)
+
+    def _show_result(self, state: CompressState) -> None:
+        self._result_section.setVisible(state.file is None)
+        result, picture = state.result, state.picture
+        if result is None or picture is None:
+            self.figures.set_values({})
+        else:
+            encoded, size = result.encoded, len(result.encoded.data)
+            self.figures.set_values(
+                {
+                    SIZE: bytes_exact(size),
+                    SHARE: percent(size, picture.stored_bytes) if picture.stored_bytes else "",
+                    BPP: f"{encoded.bits_per_pixel:.3f}",
+                    PSNR: decibels(encoded.psnr),
+                    MS_SSIM: f"{encoded.ms_ssim:.4f}",
+                    ENCODE: seconds(encoded.seconds_encode),
+                    DECODE: seconds(encoded.seconds_decode),
+                    MODEL: result.order.model or DEFAULT_MODEL,
+                }
+            )
+        self.figures.set_stale(not state.current)
+        self._status.setText(self._status_text(state))
+
+    def _status_text(self, state: CompressState) -> str:
+        if state.busy:
+            if self._services.host.state == "loading":
+                return "Waiting for the engine to load…"
+            if state.result is None:
+                return "Compressing…"
+            return f"Updating… The figures above are of quality {state.result.order.quality:.0f}."
+        if state.result is None:
+            return "Not compressed yet." if state.picture is not None else "Open, drop or paste a photo."
+        if state.stopped:
+            return f"Stopped. Picture and figures are of quality {state.result.order.quality:.0f}."
+        text = "Exact figures of the whole picture and file on show."
+        return text + " A large photo is compressed again when the slider rests." if state.large else text
+
+    def _show_header(self, state: CompressState) -> None:
+        file = state.file
+        self._header_section.setVisible(file is not None)
+        if file is None:
+            return
+        header = file.header
+        self.header.set_values(
+            {
+                SIZE: bytes_exact(len(file.data)),
+                "Picture": size_in_pixels(header.width, header.height),
+                BPP: f"{header.bits_per_pixel:.3f}",
+                "Quality": f"{header.quality:g}",
+                MODEL: header.model_name,
+                "Model hash": header.model_hash[:12],
+                "Tiles": f"{header.tiles[0]} × {header.tiles[1]}",
+                "Sections": "\n".join(f"{section.name}: {bytes_short(section.bytes)}" for section in header.sections),
+            }
+        )
+
+    def _show_rival(self, state: CompressState) -> None:
+        self.side_box.setEnabled(state.file is None)
+        self.side_box.blockSignals(True)
+        self.side_box.setCurrentIndex(self.side_box.findData(state.left_side))
+        self.side_box.blockSignals(False)
+        rival = state.rival if state.rival is not None and state.rival.codec == state.left_side else None
+        self._rival_section.setVisible(state.file is None and state.left_side != ORIGINAL)
+        if rival is None:
+            self.rival_figures.set_values({})
+        else:
+            self.rival_figures.set_values(
+                {SIZE: bytes_exact(rival.size), PSNR: decibels(rival.psnr), MS_SSIM: f"{rival.ms_ssim:.4f}"}
+            )
+        self.rival_figures.set_stale(not state.rival_current)
+
+    def _show_wait(self, state: CompressState) -> None:
+        if state.busy and not self._spinner.isActive() and not self.progress.isVisibleTo(self._inspector):
+            self._spinner.start()
+        elif not state.busy:
+            self._spinner.stop()
+            self.progress.hide()
+            self.cancel_button.hide()
+        self.again_button.setVisible(state.stopped and not state.busy and state.picture is not None)
+
+    @Slot()
+    def _on_wait_noticed(self) -> None:
+        self.progress.setRange(0, 0)
+        self.progress.show()
+        self.cancel_button.show()
+
+    @Slot(object)
+    def _on_progressed(self, progress: Progress) -> None:
+        if progress.total > 0:
+            self.progress.setRange(0, 1000)
+            self.progress.setValue(round(1000 * progress.fraction))
+        if progress.message and self.controller.state.busy:
+            self._status.setText(progress.message)
+
+    @Slot()
+    def _on_opened(self) -> None:
+        self.view.transform.fit()
+        state = self.controller.state
+        names = {path.name: path for path in self.samples.buttons}
+        self.samples.mark(names.get(state.title))
+
+    @Slot()
+    def _on_engine_changed(self) -> None:
+        self._show_result(self.controller.state)
+
+    # -- what the user does
+
+    @Slot(float)
+    def _on_quality(self, quality: float) -> None:
+        self.controller.set_dragging(self.quality.dragging)
+        self.controller.set_quality(quality)
+
+    @Slot(int)
+    def _on_model_chosen(self, index: int) -> None:
+        self.controller.set_model(self.model_box.itemData(index))
+
+    @Slot(int)
+    def _on_side_chosen(self, index: int) -> None:
+        self.controller.set_left_side(self.side_box.itemData(index))
+
+    @Slot()
+    def _on_open(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Open a photo or a compressed file", self._folder(), OPEN_FILTER)
+        if path:
+            self._services.settings.remember_file(Path(path))
+            self.controller.open_path(Path(path))
+
+    @Slot()
+    def _on_save(self) -> None:
+        suggestion = str(Path(self._folder()) / f"{self.controller.suggested_stem()}.lsi")
+        path, _ = QFileDialog.getSaveFileName(
+            self, "Save the compressed file", suggestion, "Latent Studio image (*.lsi)"
+        )
+        if path:
+            self.controller.save_file(Path(path) if Path(path).suffix else Path(path).with_suffix(".lsi"))
+
+    @Slot()
+    def _on_export(self) -> None:
+        suggestion = str(Path(self._folder()) / f"{self.controller.suggested_stem()}.png")
+        path, chosen = QFileDialog.getSaveFileName(self, "Export the decoded picture", suggestion, EXPORT_FILTERS)
+        if path:
+            suffix = chosen[chosen.rindex("*.") + 1 : -1] if "*." in chosen else ".png"
+            self.controller.export_picture(Path(path) if Path(path).suffix else Path(path).with_suffix(suffix))
+
+    @Slot()
+    def _on_batch(self) -> None:
+        paths, _ = QFileDialog.getOpenFileNames(self, "Choose photos to compress", self._folder(), OPEN_FILTER)
+        if paths:
+            self.batch.add_paths(Path(path) for path in paths)
+
+    @Slot()
+    def _on_batch_start(self) -> None:
+        self.batch.start(self.controller.state.order)
+
+    @Slot()
+    def _on_batch_rows(self) -> None:
+        if self.batch.rows:
+            self._show_batch(True)
+
+    def _show_batch(self, visible: bool) -> None:
+        """The batch takes the room of the samples."""
+        self.batch_panel.setVisible(visible)
+        self.samples.setVisible(not visible)
+
+    def _folder(self) -> str:
+        return self._services.settings.current.last_folder or str(Path.home())
+
+
+def _large_pyramid(picture: Picture) -> tuple[Picture, Pyramid]:
+    """With its smaller copies, which a fitted view needs at once."""
+    pyramid = Pyramid(to_qimage(picture.pixels, picture.alpha))
+    pyramid.level(0.1)
+    return picture, pyramid

@@ -29,6 +29,7 @@ from gui.widgets.empty_state import EmptyState
 from gui.widgets.file_dialogs import ask_folder, ask_open, ask_save
 from gui.widgets.flow_grid import Thumbnail
 from gui.widgets.flow_panel import FlowPanel
+from gui.widgets.inspector_column import prepare_controls
 from gui.widgets.labeled_slider import LabeledSlider
 from gui.widgets.picture_view import PictureView
 from gui.widgets.qimage import to_qimage
@@ -38,7 +39,7 @@ from gui.widgets.seed_field import SeedField
 from gui.widgets.tile_picker import ANY, TilePicker, picture_icon
 
 if TYPE_CHECKING:
-    from engine.generation import Sample
+    from engine.generation import Latent, Sample
     from engine.models.card import Attribute
 
 PNG_FILTER = "PNG (*.png)"
@@ -69,6 +70,7 @@ class GeneratePage(QWidget):
         controller.sample_added.connect(self._on_sample_added)
         controller.selection_changed.connect(self._on_selection_changed)
         controller.busy_changed.connect(self._on_busy_changed)
+        controller.latent_wanted.connect(self._on_latent_wanted)
         services.host.state_changed.connect(self._on_engine_changed)
         self._show_state()
         self._on_settings_changed()
@@ -249,6 +251,7 @@ class GeneratePage(QWidget):
                 lists.add(self._attribute_list(attribute))
             self._picked_by = lists
         if self._picked_by is not None:
+            prepare_controls(self._picked_by)
             self._picker_layout.addWidget(self._picked_by)
 
     def _attribute_list(self, attribute: Attribute) -> QWidget:
@@ -384,6 +387,13 @@ class GeneratePage(QWidget):
         self._busy.set_busy(busy)
         self._cancel.setEnabled(busy)
         self._show_state()
+
+    @Slot(object)
+    def _on_latent_wanted(self, latent: Latent) -> None:
+        # The window knows the other pages; a page shown alone, as in a test, has none.
+        find_page = getattr(self.window(), "page", None)
+        if find_page is not None:
+            find_page("latents").open_latent(latent)
 
     # What the person does
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSignalBlocker, QSize, Qt, Slot
 from PySide6.QtGui import QAction, QGuiApplication, QKeySequence, QShowEvent
@@ -26,12 +27,17 @@ from gui.controllers.latents_controller import OFF_DATA, RAW, STYLE, LatentsCont
 from gui.services.context import Services
 from gui.widgets.empty_state import EmptyState
 from gui.widgets.file_dialogs import ask_open, ask_save
+from gui.widgets.inspector_column import prepare_controls
 from gui.widgets.lamp import Lamp
 from gui.widgets.latent_slider import LatentSlider
 from gui.widgets.picture_view import PictureView
 from gui.widgets.qimage import to_picture
 from gui.widgets.section import Section
 from gui.widgets.seed_field import SeedField
+
+if TYPE_CHECKING:
+    from engine.generation import Latent
+    from engine.latent import Dimension
 
 PNG_FILTER = "PNG (*.png)"
 PICTURE_FILTER = "Pictures (*.png *.jpg *.jpeg *.webp *.avif *.tif *.tiff *.bmp *.heic *.jxl)"
@@ -83,6 +89,10 @@ class LatentsPage(QWidget):
         """A picture was dropped: start from it."""
         if paths:
             self.controller.open_file(paths[0])
+
+    def open_latent(self, latent: Latent) -> None:
+        """Another page hands over a latent."""
+        self.controller.open_latent(latent)
 
     def paste(self) -> None:
         """Start from the clipboard: a picture, a picture file, or a latent as JSON."""
@@ -171,9 +181,8 @@ class LatentsPage(QWidget):
         scroll.setMinimumWidth(344)
         scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
 
-        self._seed = SeedField(lockable=False)
+        self._seed = SeedField(bare=True)
         self._seed.seed_edited.connect(self.controller.randomise)
-        self._seed.rolled.connect(self._on_random)
         self._random = QPushButton(self.tr("Random"))
         self._random.clicked.connect(self._on_random)
         self._reset = QPushButton(self.tr("Reset"))
@@ -364,11 +373,12 @@ class LatentsPage(QWidget):
                     self._folded.add(self._slider(dimension))
             self._on_position_changed()
 
-    def _slider(self, dimension) -> LatentSlider:
+    def _slider(self, dimension: Dimension) -> LatentSlider:
         slider = LatentSlider(dimension.index, dimension.name, dimension.importance, dimension.low, dimension.high)
         slider.moved.connect(self.controller.set_value)
         slider.released.connect(self.controller.end_gesture)
         slider.reset_wanted.connect(self.controller.reset_value)
+        prepare_controls(slider)
         self._sliders[dimension.index] = slider
         return slider
 

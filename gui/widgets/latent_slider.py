@@ -90,7 +90,7 @@ class LatentSlider(QWidget):
         self._reset.setProperty("look", "flat")
         self._reset.setToolTip(f"Reset {name}")
         self._reset.setAccessibleName(f"Reset {name}")
-        self._reset.setFixedWidth(26)
+        self._reset.setStyleSheet("padding: 3px;")
         Theme.current().bind_icon(self._reset, "reset", "muted", 14)
         title = QLabel(name, self)
         title.setMinimumWidth(title.fontMetrics().horizontalAdvance("z 128"))

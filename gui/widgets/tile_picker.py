@@ -16,8 +16,8 @@ from gui.widgets.qimage import to_qimage
 if TYPE_CHECKING:
     import numpy as np
 
-ICON_SIDES = (56, 48, 40, 32)  # the largest with which all tiles fit into one line
-TILE_FRAME = 20  # around the icon: padding and border
+ICON_SIDES = (64, 56, 48, 40, 36, 32)  # the largest with which all tiles fit into one line
+TILE_FRAME = 10  # around the icon: padding and border
 SPACING = 6
 ANY = ""
 
@@ -41,7 +41,8 @@ class TilePicker(FlowPanel):
         for value in (ANY, *values):
             button = _Tile(self)
             button.setCheckable(True)
-            button.setProperty("look", "tile")
+            # Ten tiles fit side by side only where their frames are narrow.
+            button.setStyleSheet("padding: 3px;")
             button.setText(value or any_text)
             button.setAccessibleName(f"{name}: {value or any_text}")
             button.setToolTip(value or any_text)
@@ -78,7 +79,7 @@ class TilePicker(FlowPanel):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         room = (self.width() + SPACING) // max(1, len(self._buttons)) - SPACING - TILE_FRAME
-        side = next((side for side in ICON_SIDES if side <= room), ICON_SIDES[-2])
+        side = next((side for side in ICON_SIDES if side <= room), ICON_SIDES[3])
         if side != self._icon_side:
             self._icon_side = side
             for button in self._buttons.values():

@@ -426,6 +426,17 @@ class HyperpriorCodec(Network[HyperpriorCodecConfig]):
             torch.zeros(config.quality_levels, config.hyper_channels, 2 * HYPER_RADIUS + 2, dtype=torch.int32),
         )
 
+    @property
+    def analysis_halo(self) -> int:
+        """How many latents beyond a window its latents depend on (receptive field of the analysis)."""
+        high = self.config.encoder_high_blocks + 1  # the last block of a dilated stage reaches one further
+        return self.config.encoder_low_blocks + 1 + -(-high // 2)
+
+    @property
+    def synthesis_halo(self) -> int:
+        """How many latents beyond a window its pixels depend on (receptive field of the synthesis)."""
+        return self.config.decoder_low_blocks + 1 + -(-self.config.decoder_high_blocks // 2)
+
     # Quality
 
     def gains(self, quality: Tensor) -> Gains:
@@ -561,7 +572,7 @@ class HyperpriorCodec(Network[HyperpriorCodecConfig]):
         self.hyper_frequencies.copy_(
             logistic_frequencies(self.hyper_mean.double().cpu(), self.hyper_log_scale.double().cpu().exp())
         )
-        return card
+        return card.model_copy(update={"notes": {**card.notes, "halo": self.synthesis_halo}})
 
 
 def checkerboard(height: int, width: int, device: torch.device | None = None) -> Tensor:

@@ -610,9 +610,7 @@ def _rest_pictures(
     return grid, pictures
 
 
-def _located(
-    explorer: LatentExplorer, model: str, position: Position, source: Source | None = None
-) -> _Moved:
+def _located(explorer: LatentExplorer, model: str, position: Position, source: Source | None = None) -> _Moved:
     """The position with the origin of its space and choice."""
     return _Moved(model, position, _numbers(explorer.origin(position.space, position.choice)), source)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, QTimer, Slot
-from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
+from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -27,6 +27,7 @@ from engine.progress import Progress
 from gui.controllers.batch_controller import BatchController
 from gui.controllers.compress_controller import LARGE_PIXELS, ORIGINAL, CompressController, CompressState
 from gui.controllers.wording import bytes_exact, bytes_short, decibels, percent, seconds, size_in_pixels
+from gui.pages.clipboard import NOTHING, clipboard_files, clipboard_image
 from gui.pages.samples import sample_paths
 from gui.widgets.batch_panel import BatchPanel
 from gui.widgets.divider_view import DividerView
@@ -158,16 +159,13 @@ class CompressPage(QWidget):
 
     def paste(self) -> None:
         """Open the picture, or the copied files, from the clipboard."""
-        data = QGuiApplication.clipboard().mimeData()
-        paths = [Path(url.toLocalFile()) for url in data.urls() if url.isLocalFile()] if data.hasUrls() else []
+        paths, image = clipboard_files(), clipboard_image()
         if paths:
             self.open_paths(paths)
-            return
-        image = QGuiApplication.clipboard().image()
-        if image.isNull():
-            self._services.notices.info("There is no picture on the clipboard. Copy one, or drop a file here.")
-        else:
+        elif image is not None:
             self.controller.open_picture(to_picture(image))
+        else:
+            self._services.notices.info(NOTHING)
 
     # -- making
 
@@ -310,7 +308,10 @@ class CompressPage(QWidget):
         if state.left_side != ORIGINAL and state.rival is not None and state.rival.codec == state.left_side:
             left = state.rival.picture
             left_label = f"{RIVAL_NAMES[state.rival.codec]}, {bytes_short(state.rival.size)}"
-            left_label += "" if state.rival_current else " · updating…"
+            if not state.rival_current:
+                left_label += " · updating…"
+            elif state.result is not None and state.rival.size > len(state.result.encoded.data):
+                left_label += ", its smallest"
         elif state.picture is not None and state.picture.stored_bytes:
             left_label = f"Original, {bytes_short(state.picture.stored_bytes)}"
         if state.file is not None:

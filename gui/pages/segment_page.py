@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QTimer, Slot
-from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
+from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 from engine.progress import Progress
 from gui.controllers.segment_controller import SegmentController, SegmentState
 from gui.controllers.wording import size_in_pixels
+from gui.pages.clipboard import NOTHING, clipboard_files, clipboard_image
 from gui.pages.samples import sample_paths
 from gui.widgets.labeled_slider import LabeledSlider
 from gui.widgets.legend import Legend
@@ -92,16 +93,13 @@ class SegmentPage(QWidget):
 
     def paste(self) -> None:
         """Open the picture, or the copied file, from the clipboard."""
-        data = QGuiApplication.clipboard().mimeData()
-        paths = [Path(url.toLocalFile()) for url in data.urls() if url.isLocalFile()] if data.hasUrls() else []
+        paths, image = clipboard_files(), clipboard_image()
         if paths:
             self.open_paths(paths)
-            return
-        image = QGuiApplication.clipboard().image()
-        if image.isNull():
-            self._services.notices.info("There is no picture on the clipboard. Copy one, or drop a file here.")
-        else:
+        elif image is not None:
             self.controller.open_picture(to_picture(image))
+        else:
+            self._services.notices.info(NOTHING)
 
     # -- making
 

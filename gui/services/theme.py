@@ -402,7 +402,38 @@ QMenu::item:disabled { color: @disabled; }
 QMenu::separator { height: 1px; background: @border; margin: 6px 8px; }
 QMenu::icon { padding-left: 8px; }
 
-QToolBar { background: @window; border: none; spacing: 4px; padding: 8px 16px; }
+QFrame[look="rail"] { background: @panel; border: none; border-right: 1px solid @border; }
+QToolButton[look="rail"] {
+    background: transparent; border: 1px solid transparent; border-radius: 8px; padding: 6px 2px; color: @muted;
+    font-size: 9pt;
+}
+QToolButton[look="rail"]:hover { background: @hover; color: @text; }
+QToolButton[look="rail"]:checked { background: @accent_soft; color: @accent; }
+QToolButton[look="rail"]:focus { border: 2px solid @accent; padding: 5px 1px; }
+QFrame[look="header"] { background: @window; border: none; border-bottom: 1px solid @border; }
+QFrame[look="status"] { background: @panel; border: none; border-top: 1px solid @border; }
+QPushButton[look="status"] {
+    background: transparent; border: 1px solid transparent; color: @muted; font-size: 9pt; padding: 2px 8px;
+    min-height: 16px;
+}
+QPushButton[look="status"]:hover { background: @hover; color: @text; }
+QPushButton[look="status"]:focus { border: 1px solid @accent; }
+QPushButton[look="search"] { background: @panel; border: 1px solid @border; color: @muted; padding: 5px 14px 5px 10px; }
+QPushButton[look="search"]:hover { border-color: @border_strong; color: @text; }
+QPushButton[look="search"]:focus { border: 2px solid @accent; padding: 4px 13px 4px 9px; }
+QStackedWidget[look="inspector"] { background: @panel; border-left: 1px solid @border; }
+QStackedWidget[dropping="true"] { border: 2px dashed @accent; }
+QFrame[look="row"] { border: none; border-top: 1px solid @border; }
+QListWidget[look="plain"] { border: none; background: transparent; }
+QListWidget[look="plain"]::item { padding: 5px 8px; border-radius: 6px; }
+QListWidget[look="plain"]::item:selected { background: @accent_soft; color: @text; }
+QToolBar { background: transparent; border: none; spacing: 4px; padding: 0; }
+QToolBar QToolButton { background: transparent; border: 1px solid transparent; padding: 5px 10px; }
+QToolBar QToolButton:hover { background: @hover; }
+QToolBar QToolButton:pressed { background: @pressed; }
+QToolBar QToolButton:checked { background: @accent_soft; color: @accent; }
+QToolBar QToolButton:focus { border: 2px solid @accent; padding: 4px 9px; }
+QToolBar QToolButton:disabled { background: transparent; border: 1px solid transparent; }
 QToolBar::separator { background: @border; width: 1px; margin: 6px 8px; }
 QSplitter::handle { background: @border; }
 QSplitter::handle:horizontal { width: 1px; }

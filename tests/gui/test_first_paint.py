@@ -18,7 +18,8 @@ answer = shell.MainWindow._on_first_painted
 
 def painted(self):
     print("MODULES " + json.dumps(sorted(sys.modules)))
-    self.services.host.state_changed.connect(lambda state, text: (print("STATE", state, text), self.close_without_asking()))
+    self.services.host.state_changed.connect(lambda state, text: print("STATE", state, text))
+    self.services.host.state_changed.connect(lambda state, text: self.close_without_asking())
     answer(self)
 
 shell.MainWindow._on_first_painted = painted

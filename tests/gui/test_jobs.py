@@ -66,7 +66,7 @@ def test_a_failed_job_does_not_stop_the_next(jobs: Jobs, qtbot: QtBot) -> None:
     with qtbot.waitSignal(first.failed, timeout=60_000) as signal:
         pass
     wait_for_end(qtbot, first, second)
-    assert signal.args[0].problem == "No space is left."
+    assert isinstance(first.error, OutputError) and signal.args == [first.error]
     assert (first.state, second.state, second.result) == ("failed", "done", 2)
 
 

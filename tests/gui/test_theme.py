@@ -56,7 +56,7 @@ def test_icons_are_valid_and_take_a_colour(qapp: QApplication, path: Path) -> No
         assert "currentColor" in path.read_text()
 
 
-def test_the_theme_changes_at_once_and_bound_icons_follow(services: Services, qtbot) -> None:
+def test_the_theme_changes_at_once_and_bound_icons_follow(services: Services, qapp: QApplication, qtbot) -> None:
     button = QToolButton()
     qtbot.addWidget(button)
     services.theme.bind_icon(button, "open", "accent", 32)
@@ -64,7 +64,7 @@ def test_the_theme_changes_at_once_and_bound_icons_follow(services: Services, qt
     with qtbot.waitSignal(services.theme.changed):
         services.theme.set_mode("dark")
     assert QApplication.palette().color(QPalette.ColorRole.Window).name() == DARK["window"]
-    assert DARK["panel"] in QApplication.instance().styleSheet()
+    assert DARK["panel"] in qapp.styleSheet()
     assert dominant(button) == DARK["accent"]
 
 

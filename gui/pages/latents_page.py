@@ -23,7 +23,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from gui.controllers.latents_controller import OFF_DATA, RAW, STYLE, LatentsController
+from gui.controllers.latents_controller import EDGE_OF_DATA, OFF_DATA, RAW, STYLE, LatentsController
 from gui.services.context import Services
 from gui.widgets.empty_state import EmptyState
 from gui.widgets.file_dialogs import ask_open, ask_save
@@ -454,9 +454,9 @@ class LatentsPage(QWidget):
         self._picture.show_pixels(state.picture)
         if state.position.space == STYLE:
             self._lamp.set_state("success", self.tr("Always on the data"))
-        elif state.off_data < OFF_DATA:
+        elif state.off_data < EDGE_OF_DATA:
             self._lamp.set_state("success", self.tr("On the data"))
-        elif state.off_data < 1.0:
+        elif state.off_data < OFF_DATA:
             self._lamp.set_state("warning", self.tr("At the edge of the data"))
         else:
             self._lamp.set_state("danger", self.tr("Off the data"))

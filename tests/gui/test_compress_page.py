@@ -130,6 +130,7 @@ def test_figures_follow_the_last_value_of_a_drag(qtbot: QtBot, page: CompressPag
         page.quality.set_value(value)
         assert not page.controller.state.current
     assert "updating" in page.view._right_label
+    assert page.figures.stale
     assert "Updating" in page._status.text()
     wait_current(qtbot, page)
     result = page.controller.state.result
@@ -137,6 +138,7 @@ def test_figures_follow_the_last_value_of_a_drag(qtbot: QtBot, page: CompressPag
     assert result.order.quality == 97
     assert inspect(result.encoded.data).quality == 97
     assert page.figures.value(SIZE) == bytes_exact(len(result.encoded.data)) != before
+    assert not page.figures.stale
     assert "updating" not in page.view._right_label
 
 

@@ -81,6 +81,7 @@ class SegmentPage(QWidget):
     def open_paths(self, paths: list[Path]) -> None:
         """Open the first picture."""
         if paths:
+            self._services.settings.remember_file(paths[0])
             self.controller.open_path(paths[0])
 
     def paste(self) -> None:
@@ -113,7 +114,8 @@ class SegmentPage(QWidget):
         self._status.setWordWrap(True)
         self.wait = WaitBar("segmentation")
         self.wait.cancelled.connect(controller.cancel)
-        self.opacity = LabeledSlider("Opacity", 0.0, 100.0, 100 * state.opacity, decimals=0, suffix=" %")
+        self.opacity = LabeledSlider("Opacity", 0.0, 100.0, 100 * SegmentState.opacity, decimals=0, suffix=" %")
+        self.opacity.set_value(100 * state.opacity, emit=False)
         self.opacity.value_changed.connect(self._on_opacity)
         self.contours = QCheckBox("Outlines only")
         self.contours.setChecked(state.contours)
@@ -265,8 +267,7 @@ class SegmentPage(QWidget):
     def _on_open(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Open a picture", self._folder(), OPEN_FILTER)
         if path:
-            self._services.settings.remember_file(Path(path))
-            self.controller.open_path(Path(path))
+            self.open_paths([Path(path)])
 
     @Slot()
     def _on_save_mask(self) -> None:

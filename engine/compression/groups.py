@@ -103,9 +103,9 @@ def _code(network: HyperpriorCodec, hyper: Tensor, shape: tuple[int, ...], level
         if not places.any():
             continue
         part = latents[:half] if step < 2 else latents[half:]
-        gaussians = network.context(prepared, seen[0], seen[1], step)
-        mean = gaussians.mean[0].numpy()[:, places].reshape(-1)
-        bins = network.scale_bin(gaussians.scale)[0].numpy()[:, places].reshape(-1).astype(np.uint8)
+        distribution = network.context(prepared, seen[0], seen[1], step)
+        mean = distribution.mean[0].numpy()[:, places].reshape(-1)
+        bins = network.scale_bin(distribution.scale)[0].numpy()[:, places].reshape(-1).astype(np.uint8)
         symbols = visit(step, places, mean, bins)
         values = symbols * MEAN_STEPS + mean.astype(np.int32)
         if values.size and np.abs(values).max() > _LARGEST:

@@ -6,11 +6,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.data.catalogue import data_settings, open_data, set_names
+    from engine.data.catalogue import data_settings, find_data, open_data, set_names
     from engine.data.dataset import DataSet, UniformPictures, VariedPictures
     from engine.data.settings import DataSettings
 
-__all__ = ["DataSet", "DataSettings", "UniformPictures", "VariedPictures", "data_settings", "open_data", "set_names"]
+__all__ = [
+    "DataSet",
+    "DataSettings",
+    "UniformPictures",
+    "VariedPictures",
+    "data_settings",
+    "find_data",
+    "open_data",
+    "set_names",
+]
 
 _HOMES = {
     "DataSettings": "settings",
@@ -18,6 +27,7 @@ _HOMES = {
     "UniformPictures": "dataset",
     "VariedPictures": "dataset",
     "data_settings": "catalogue",
+    "find_data": "catalogue",
     "open_data": "catalogue",
     "set_names": "catalogue",
 }

@@ -100,6 +100,8 @@ class GenerateController(QObject):
         self._services = services
         self._generator: Generator | None = None
         self._job: Job | None = None
+        self._past: list[Job] = []  # grids follow every choice; only the newest stays in the jobs drawer
+        self._arrived = 0
         self._fresh = False
         self._activated = False
         self._dice = random.Random()  # noqa: S311 - seeds of pictures are no secrets
@@ -244,8 +246,12 @@ class GenerateController(QObject):
         words = ", ".join(choice.values()) or self.tr("any class")
         title = self.tr("Generate {count} × {words} ({model})").format(count=count, words=words, model=state.model)
         self._arrived = 0
+        for past in [past for past in self._past if not past.active]:
+            self._services.jobs.remove(past)
+            self._past.remove(past)
         job = self._services.jobs.submit(title, sample)
         self._job = job
+        self._past.append(job)
         job.partial.connect(self._on_sample)
         job.finished.connect(self._on_samples)
         job.failed.connect(self._on_sampling_failed)

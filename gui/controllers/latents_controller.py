@@ -27,7 +27,7 @@ FAMILIES = ("conditional-vae", "autoencoder")
 PREFERRED = ("faces-cvae", "digits-cvae")
 STYLE, RAW = "style", "raw"
 INACTIVE = 0.01  # importance, relative to the most important dimension, below which a slider is folded away
-OFF_DATA = 0.5  # reading of the off-the-data lamp from which it warns
+EDGE_OF_DATA, OFF_DATA = 0.02, 0.5  # readings of the off-the-data lamp from which it warns, and is red
 MAX_SEED = 2**31 - 1
 TRAVERSAL_STEPS = 9
 ENDS = 12  # sliders that show pictures of their two ends
@@ -610,9 +610,7 @@ def _rest_pictures(
     return grid, pictures
 
 
-def _located(
-    explorer: LatentExplorer, model: str, position: Position, source: Source | None = None
-) -> _Moved:
+def _located(explorer: LatentExplorer, model: str, position: Position, source: Source | None = None) -> _Moved:
     """The position with the origin of its space and choice."""
     return _Moved(model, position, _numbers(explorer.origin(position.space, position.choice)), source)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSignalBlocker, QSize, Qt, Slot
 from PySide6.QtGui import QAction, QGuiApplication, QKeySequence, QShowEvent
@@ -16,23 +17,27 @@ from PySide6.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSpinBox,
-    QSplitter,
     QStackedWidget,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
-from gui.controllers.latents_controller import OFF_DATA, RAW, STYLE, LatentsController
+from gui.controllers.latents_controller import EDGE_OF_DATA, OFF_DATA, RAW, STYLE, LatentsController
 from gui.services.context import Services
 from gui.widgets.empty_state import EmptyState
 from gui.widgets.file_dialogs import ask_open, ask_save
+from gui.widgets.inspector_column import prepare_controls
 from gui.widgets.lamp import Lamp
 from gui.widgets.latent_slider import LatentSlider
 from gui.widgets.picture_view import PictureView
 from gui.widgets.qimage import to_picture
 from gui.widgets.section import Section
 from gui.widgets.seed_field import SeedField
+
+if TYPE_CHECKING:
+    from engine.generation import Latent
+    from engine.latent import Dimension
 
 PNG_FILTER = "PNG (*.png)"
 PICTURE_FILTER = "Pictures (*.png *.jpg *.jpeg *.webp *.avif *.tif *.tiff *.bmp *.heic *.jxl)"
@@ -84,6 +89,10 @@ class LatentsPage(QWidget):
         """A picture was dropped: start from it."""
         if paths:
             self.controller.open_file(paths[0])
+
+    def open_latent(self, latent: Latent) -> None:
+        """Another page hands over a latent."""
+        self.controller.open_latent(latent)
 
     def paste(self) -> None:
         """Start from the clipboard: a picture, a picture file, or a latent as JSON."""
@@ -144,7 +153,7 @@ class LatentsPage(QWidget):
         self._view_buttons.idClicked.connect(self._on_view_picked)
         left = QFrame()
         left.setProperty("look", "card")
-        left.setMinimumWidth(260)
+        left.setMinimumWidth(224)
         column = QVBoxLayout(left)
         column.setContentsMargins(12, 12, 12, 12)
         column.addLayout(_in_row(*self._view_buttons.buttons()))
@@ -169,20 +178,33 @@ class LatentsPage(QWidget):
         scroll.setWidget(scrolled)
         scroll.setWidgetResizable(True)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setMinimumWidth(352)
+        scroll.setMinimumWidth(344)
         scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
 
-        split = QSplitter(Qt.Orientation.Horizontal)
-        split.setChildrenCollapsible(False)
-        split.setHandleWidth(12)
-        split.addWidget(left)
-        split.addWidget(scroll)
-        split.setStretchFactor(0, 1)
-        split.setStretchFactor(1, 1)
+        self._seed = SeedField(bare=True)
+        self._seed.seed_edited.connect(self.controller.randomise)
+        self._random = QPushButton(self.tr("Random"))
+        self._random.clicked.connect(self._on_random)
+        self._reset = QPushButton(self.tr("Reset"))
+        self._reset.setToolTip(self.tr("All sliders to the centre of the space"))
+        self._reset.clicked.connect(self.controller.reset)
+        moves = QHBoxLayout()
+        moves.setSpacing(6)
+        moves.addWidget(self._random)
+        moves.addWidget(self._seed, 1)
+        moves.addWidget(self._reset)
+        right = QVBoxLayout()
+        right.setSpacing(8)
+        right.addLayout(moves)
+        right.addWidget(scroll, 1)
+        across = QHBoxLayout()
+        across.setSpacing(12)
+        across.addWidget(left, 1)
+        across.addLayout(right, 1)
         content = QWidget()
         column = QVBoxLayout(content)
         column.setContentsMargins(16, 4, 16, 16)
-        column.addWidget(split)
+        column.addLayout(across)
         self._stack = QStackedWidget()
         self._stack.addWidget(self._empty)
         self._stack.addWidget(content)
@@ -259,17 +281,7 @@ class LatentsPage(QWidget):
         self._choice_layout.setVerticalSpacing(6)
         self._choice_section.add(self._choice)
 
-        self._seed = SeedField(lockable=False)
-        self._seed.seed_edited.connect(self.controller.randomise)
-        self._seed.rolled.connect(self._on_random)
-        self._random = QPushButton(self.tr("Random"))
-        self._random.clicked.connect(self._on_random)
-        self._reset = QPushButton(self.tr("Reset"))
-        self._reset.setToolTip(self.tr("All sliders to the centre of the space"))
-        self._reset.clicked.connect(self.controller.reset)
-        position = Section(self.tr("Position"))
-        position.add(self._seed)
-        position.add(_in_row(self._random, self._reset))
+        position = Section(self.tr("Latent"))
         copy, paste = QPushButton(self.tr("Copy latent")), QPushButton(self.tr("Paste"))
         copy.setToolTip(self.tr("Copy the numbers as JSON"))
         copy.clicked.connect(self.controller.copy_text)
@@ -325,8 +337,10 @@ class LatentsPage(QWidget):
         space = self.controller.state.space
         if space is None:
             return
-        while (item := self._inactive.takeAt(0)) is not None:
-            item.widget().deleteLater()
+        if self._folded is not None:
+            self._folded.hide()
+            self._folded.deleteLater()
+            self._folded = None
         if space.inactive:
             self._folded = Section(self.tr("Inactive ({n})").format(n=len(space.inactive)), expanded=False)
             self._folded.toggled.connect(self._on_inactive_toggled)
@@ -359,13 +373,12 @@ class LatentsPage(QWidget):
                     self._folded.add(self._slider(dimension))
             self._on_position_changed()
 
-    def _slider(self, dimension) -> LatentSlider:
-        slider = LatentSlider(
-            dimension.index, dimension.name, dimension.importance, dimension.low, dimension.high
-        )
+    def _slider(self, dimension: Dimension) -> LatentSlider:
+        slider = LatentSlider(dimension.index, dimension.name, dimension.importance, dimension.low, dimension.high)
         slider.moved.connect(self.controller.set_value)
         slider.released.connect(self.controller.end_gesture)
         slider.reset_wanted.connect(self.controller.reset_value)
+        prepare_controls(slider)
         self._sliders[dimension.index] = slider
         return slider
 
@@ -441,9 +454,9 @@ class LatentsPage(QWidget):
         self._picture.show_pixels(state.picture)
         if state.position.space == STYLE:
             self._lamp.set_state("success", self.tr("Always on the data"))
-        elif state.off_data < OFF_DATA:
+        elif state.off_data < EDGE_OF_DATA:
             self._lamp.set_state("success", self.tr("On the data"))
-        elif state.off_data < 1.0:
+        elif state.off_data < OFF_DATA:
             self._lamp.set_state("warning", self.tr("At the edge of the data"))
         else:
             self._lamp.set_state("danger", self.tr("Off the data"))

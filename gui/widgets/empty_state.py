@@ -60,3 +60,5 @@ class EmptyState(QWidget):
         """Say something else."""
         self._title.setText(title)
         self._text.setText(text)
+        # Qt gives a centred label the height of its old text.
+        self._text.setMinimumHeight(self._text.heightForWidth(self._text.minimumWidth()))

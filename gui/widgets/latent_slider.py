@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QRectF, QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent, QPixmap
-from PySide6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QSizePolicy, QSlider, QToolButton, QWidget
+from PySide6.QtWidgets import (
+    QDoubleSpinBox,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QSlider,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from gui.services.theme import Theme
 from gui.widgets.tile_picker import picture_icon
@@ -22,7 +31,7 @@ class _ImportanceBar(QWidget):
     def __init__(self, importance: float, parent: QWidget) -> None:
         super().__init__(parent)
         self._importance = min(1.0, max(0.0, importance))
-        self.setFixedSize(QSize(34, 8))
+        self.setFixedSize(QSize(36, 5))
         self.setToolTip(f"Importance {self._importance:.0%} of the most important dimension")
         Theme.current().changed.connect(self.update)
 
@@ -32,11 +41,11 @@ class _ImportanceBar(QWidget):
         painter.setPen(Qt.PenStyle.NoPen)
         frame = QRectF(self.rect())
         painter.setBrush(Theme.current().color("border"))
-        painter.drawRoundedRect(frame, 3, 3)
+        painter.drawRoundedRect(frame, 2, 2)
         if self._importance > 0:
             painter.setBrush(Theme.current().color("accent"))
             frame.setWidth(max(3.0, frame.width() * self._importance))
-            painter.drawRoundedRect(frame, 3, 3)
+            painter.drawRoundedRect(frame, 2, 2)
         painter.end()
 
 
@@ -72,25 +81,29 @@ class LatentSlider(QWidget):
         self._spin.setDecimals(2)
         self._spin.setRange(self._low - 2 * span, self._high + 2 * span)
         self._spin.setSingleStep(span / 100)
-        self._spin.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
+        self._spin.setProperty("look", "number")
         self._spin.setAlignment(Qt.AlignmentFlag.AlignRight)
         self._spin.setKeyboardTracking(False)
-        self._spin.setFixedWidth(64)
+        self._spin.setFixedWidth(58)
         self._spin.setAccessibleName(f"{name}, number")
         self._reset = QToolButton(self)
         self._reset.setProperty("look", "flat")
         self._reset.setToolTip(f"Reset {name}")
         self._reset.setAccessibleName(f"Reset {name}")
+        self._reset.setStyleSheet("padding: 3px;")
         Theme.current().bind_icon(self._reset, "reset", "muted", 14)
         title = QLabel(name, self)
         title.setMinimumWidth(title.fontMetrics().horizontalAdvance("z 128"))
         title.setBuddy(self._slider)
         self._ends = (_end_label(self), _end_label(self))
+        named = QVBoxLayout()
+        named.setSpacing(1)
+        named.addWidget(title)
+        named.addWidget(_ImportanceBar(importance, self))
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(6)
-        row.addWidget(title)
-        row.addWidget(_ImportanceBar(importance, self))
+        row.addLayout(named)
         row.addWidget(self._ends[0])
         row.addWidget(self._slider, 1)
         row.addWidget(self._ends[1])

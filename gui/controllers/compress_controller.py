@@ -408,6 +408,7 @@ class CompressController(QObject):
         if self._dragging and state.large:
             self._rest.start()
             return
+        self._rivals.cancel()  # it would be of a size that is about to change
         self._run += 1
         self._running, self._again = True, False
         self._started = time.perf_counter()
@@ -560,7 +561,7 @@ def _rival_of_same_size(codec: str, picture: Picture, result: Result, token: Can
     from engine.compression.rivals import decode_rival, encode_rival_to_size
     from engine.evaluation.image_quality import ms_ssim, psnr
 
-    data = encode_rival_to_size(codec, picture, len(result.encoded.data))
+    data = encode_rival_to_size(codec, picture, len(result.encoded.data), cancel=token)
     token.raise_if_cancelled()
     decoded = decode_rival(data)
     token.raise_if_cancelled()

@@ -204,8 +204,6 @@ class SegmentPage(QWidget):
             target.setEnabled(picture is not None and bool(state.model) and not state.busy)
         for target in (self.mask_button, self.overlay_button, self._mask_action, self._overlay_action):
             target.setEnabled(state.segmentation is not None and not state.busy)
-        # Outlines are drawn at full strength.
-        self.opacity.setEnabled(not state.contours)
         self._status.setText(self._status_text(state))
         self._status.setVisible(bool(self._status.text()))
         self.wait.set_busy(state.busy)

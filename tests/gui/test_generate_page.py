@@ -34,7 +34,9 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def services(qtbot: QtBot, own_user_folders: None, tiny_models: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
+def services(
+    qtbot: QtBot, own_user_folders: None, tiny_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Services]:
     shutil.copytree(tiny_models, user_folder("models"))
     monkeypatch.setattr("gui.controllers.generate_controller.PREFERRED", DIGITS)
     services = Services.create()
@@ -277,7 +279,9 @@ def test_a_picture_of_an_unknown_model_names_it(
     assert "elsewhere" in notices[0].text
 
 
-def test_a_broken_model_file_leaves_the_page_as_it_was(qtbot: QtBot, ready: GeneratePage, notices: list[Notice]) -> None:
+def test_a_broken_model_file_leaves_the_page_as_it_was(
+    qtbot: QtBot, ready: GeneratePage, notices: list[Notice]
+) -> None:
     path = user_folder("models") / f"{FACES}.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
     ready.controller.choose_model(FACES)

@@ -35,7 +35,9 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def services(qtbot: QtBot, own_user_folders: None, tiny_models: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
+def services(
+    qtbot: QtBot, own_user_folders: None, tiny_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Services]:
     shutil.copytree(tiny_models, user_folder("models"))
     monkeypatch.setattr("gui.controllers.latents_controller.PREFERRED", (DIGITS,))
     services = Services.create()
@@ -293,9 +295,7 @@ def test_a_latent_goes_through_the_clipboard_to_another_model_and_back(qtbot: Qt
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "[1, 2]", '{"model": "tiny-digits"}'])
-def test_text_that_is_no_latent_is_refused(
-    qtbot: QtBot, page: LatentsPage, notices: list[Notice], text: str
-) -> None:
+def test_text_that_is_no_latent_is_refused(qtbot: QtBot, page: LatentsPage, notices: list[Notice], text: str) -> None:
     position = page.controller.state.position
     mime = QMimeData()
     mime.setText(text)

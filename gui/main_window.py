@@ -55,6 +55,7 @@ class MainWindow(QMainWindow):
         self.pages: dict[str, Page] = {}
         self.current = ""
         self._painted = False
+        self._leaving = False
         self._pending_paths: list[Path] = []
         self._menu_actions: list[tuple[str, QAction]] = []
         self.setWindowTitle(NAME)
@@ -255,7 +256,7 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         active = self.services.jobs.active
-        if active and not self._confirm_quit(len(active)):
+        if active and not self._leaving and not self._confirm_quit(len(active)):
             event.ignore()
             return
         self.services.settings.update(geometry=bytes(self.saveGeometry().toBase64().data()).decode())
@@ -266,6 +267,11 @@ class MainWindow(QMainWindow):
                 leave()
         self.services.shutdown()
         event.accept()
+
+    def close_without_asking(self) -> None:
+        """Close even if jobs run: they are cancelled."""
+        self._leaving = True
+        self.close()
 
     def _confirm_quit(self, count: int) -> bool:
         box = QMessageBox(self)

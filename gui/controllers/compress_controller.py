@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from engine.compression.settings import DEFAULT_MODEL
-from engine.errors import PictureError, UsageError
+from engine.errors import LimitError, PictureError, UsageError
 from engine.progress import CancelToken, Progress
 from gui.services.gui_thread import GuiThread
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 ORIGINAL = "original"
 FAMILY = "hyperprior-codec"
 FILE_SUFFIX = ".lsi"
+MAX_FILE_BYTES = 2**31
 # Above this many pixels an encode takes seconds: it starts when the slider rests, not while it moves.
 LARGE_PIXELS = 4_000_000
 REST_MILLISECONDS = 350
@@ -137,18 +138,17 @@ class _Encoder:
 
     def __init__(self) -> None:
         self._session: PhotoSession | None = None
-        self._picture: Picture | None = None
-        self._settings: tuple[str | None, bool] = (None, True)
+        self._model: str | None = None
 
     def encode(self, picture: Picture, order: Order, report: Callable[[Progress], None], token: CancelToken) -> Result:
         from engine.compression import PhotoSession
 
         session = self._session
-        if session is None or self._picture is not picture or self._settings != (order.model, order.keep_metadata):
-            source = picture if order.keep_metadata else dataclasses.replace(picture, exif=None)
-            session = PhotoSession(source, model=order.model)
-            self._session, self._picture, self._settings = session, picture, (order.model, order.keep_metadata)
-        return Result(order, session.encode(order.quality, progress=report, cancel=token))
+        if session is None or session.picture is not picture or self._model != order.model:
+            session = self._session = PhotoSession(picture, model=order.model)
+            self._model = order.model
+        encoded = session.encode(order.quality, progress=report, cancel=token, keep_metadata=order.keep_metadata)
+        return Result(order, encoded)
 
 
 class CompressController(QObject):
@@ -491,6 +491,8 @@ def _read(path: Path) -> Picture | _CompressedBytes:
     if not _is_compressed_file(path):
         return open_picture(path)
     try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise LimitError(f"{path} is larger than any compressed picture can be.", "Choose another file.")
         return _CompressedBytes(path, path.read_bytes())
     except OSError as error:
         raise PictureError(

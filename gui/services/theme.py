@@ -408,7 +408,7 @@ QToolButton[look="rail"] {
     font-size: 9pt;
 }
 QToolButton[look="rail"]:hover { background: @hover; color: @text; }
-QToolButton[look="rail"]:checked { background: @accent_soft; color: @accent; font-weight: 600; }
+QToolButton[look="rail"]:checked { background: @accent_soft; color: @accent; }
 QToolButton[look="rail"]:focus { border: 2px solid @accent; padding: 5px 1px; }
 QFrame[look="header"] { background: @window; border: none; border-bottom: 1px solid @border; }
 QFrame[look="status"] { background: @panel; border: none; border-top: 1px solid @border; }

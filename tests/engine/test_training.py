@@ -187,7 +187,7 @@ def test_two_processes_train_one_model(recipe: Recipe, tmp_path: Path) -> None:
         "import sys; from pathlib import Path; from engine.training import load_recipe, train\n"
         "train(load_recipe(sys.argv[1]), Path(sys.argv[2]), device='cpu')\n"
     )
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     result = subprocess.run(
         [*launch, str(script), str(tmp_path / "discs.toml"), str(tmp_path / "run")],
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},

@@ -15,6 +15,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
+from engine.image import open_picture
 from engine.paths import user_folder
 from gui.controllers.generate_controller import MAX_COUNT, GenerateController, file_stem, unused_path
 from gui.pages.generate_page import GeneratePage
@@ -190,7 +191,7 @@ def test_a_saved_sample_dropped_back_restores_its_settings(
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
     ready._save_action.trigger()
     qtbot.waitUntil(path.is_file, timeout=PATIENCE)
-    np.testing.assert_array_equal(np.asarray(Image.open(path).convert("RGB")), kept.pixels)
+    np.testing.assert_array_equal(open_picture(path).pixels, kept.pixels)
 
     controller.choose_model(FACES)
     qtbot.waitUntil(lambda: controller.state.model == FACES, timeout=PATIENCE)
@@ -237,7 +238,7 @@ def test_all_samples_and_the_grid_are_saved(
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(grid), ""))
     ready._save_grid_action.trigger()
     qtbot.waitUntil(grid.with_suffix(".png").is_file, timeout=PATIENCE)
-    width, height = Image.open(grid.with_suffix(".png")).size
+    height, width, _ = open_picture(grid.with_suffix(".png")).pixels.shape
     assert width == height
     assert width > 4 * 32
 

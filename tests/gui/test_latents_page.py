@@ -15,6 +15,7 @@ from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtWidgets import QFileDialog, QSlider
 from pytestqt.qtbot import QtBot
 
+from engine.image import open_picture
 from engine.paths import user_folder
 from gui.controllers.history import History
 from gui.controllers.latents_controller import RAW, STYLE, LatentsController
@@ -350,7 +351,7 @@ def test_the_traversal_grid_is_shown_and_exported(
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
     page._grid_save.click()
     qtbot.waitUntil(path.is_file, timeout=PATIENCE)
-    np.testing.assert_array_equal(np.asarray(Image.open(path).convert("RGB")), smaller)
+    np.testing.assert_array_equal(open_picture(path).pixels, smaller)
     page._view_buttons.button(0).click()
     assert page.controller.state.traversal is None
 

@@ -350,7 +350,9 @@ class GenerateController(QObject):
             return
         card = next(card for card in self.state.models if card.name == latent.model)
         if latent.seed is None:
-            self._services.notices.info(self.tr("This picture has no seed: open it on the Latents page to see it again."))
+            self._services.notices.info(
+                self.tr("This picture has no seed: open it on the Latents page to see it again.")
+            )
         elif card.weights_sha256 != latent.weights_sha256:
             self._services.notices.info(self.tr("Another version of the model made this picture: yours may differ."))
         if latent.model == self.state.model:

@@ -330,7 +330,10 @@ class LatentsPage(QWidget):
             combo.setAccessibleName(words)
             combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             combo.setMinimumContentsLength(8)
-            combo.addItems(list(attribute.values))
+            combo.addItem(self.tr("Left open"), None)
+            combo.setItemData(0, self.tr("The sliders decide"), Qt.ItemDataRole.ToolTipRole)
+            for value in attribute.values:
+                combo.addItem(value, value)
             combo.activated.connect(lambda _index, name=attribute.name: self._on_value_picked(name))
             self._combos[attribute.name] = combo
             self._choice_layout.addRow(words, combo)
@@ -471,7 +474,7 @@ class LatentsPage(QWidget):
             if index < len(values):
                 slider.show_value(values[index], origin[index])
         for name, combo in self._combos.items():
-            combo.setCurrentText(state.position.choice.get(name, ""))
+            combo.setCurrentIndex(max(0, combo.findData(state.position.choice.get(name))))
         if state.position.seed is not None:
             self._seed.show_seed(state.position.seed)
         self._reset.setEnabled(not self.controller.at_origin)
@@ -533,7 +536,7 @@ class LatentsPage(QWidget):
         self.controller.choose_space((STYLE, RAW)[index])
 
     def _on_value_picked(self, name: str) -> None:
-        self.controller.choose(name, self._combos[name].currentText())
+        self.controller.choose(name, self._combos[name].currentData())
 
     def _on_random(self) -> None:
         self.controller.randomise()

@@ -61,4 +61,4 @@ class EmptyState(QWidget):
         self._title.setText(title)
         self._text.setText(text)
         # Qt gives a centred label the height of its old text.
-        self._text.setMinimumHeight(self._text.heightForWidth(self._text.minimumWidth()))
+        self._text.setMinimumHeight(max(0, self._text.heightForWidth(self._text.minimumWidth())))

@@ -1,0 +1,43 @@
+"""The codec's public face. Names are imported on first use, so that `inspect` and the settings need no torch."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from engine.compression.container import DEFAULT_SUFFIX, Header
+from engine.compression.container import read_container as inspect
+from engine.compression.settings import DEFAULT_MODEL, EncodeSettings
+
+if TYPE_CHECKING:
+    from engine.compression.codec import DamagedTile, Decoded, decode, encode
+    from engine.compression.session import Encoded, PhotoSession
+
+_LATER = {
+    "DamagedTile": "engine.compression.codec",
+    "Decoded": "engine.compression.codec",
+    "decode": "engine.compression.codec",
+    "encode": "engine.compression.codec",
+    "Encoded": "engine.compression.session",
+    "PhotoSession": "engine.compression.session",
+}
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "DEFAULT_SUFFIX",
+    "DamagedTile",
+    "Decoded",
+    "EncodeSettings",
+    "Encoded",
+    "Header",
+    "PhotoSession",
+    "decode",
+    "encode",
+    "inspect",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LATER[name]), name)

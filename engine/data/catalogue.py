@@ -12,7 +12,7 @@ from engine.data.class_folders import has_classes, open_class_folders
 from engine.data.dataset import DataSet
 from engine.data.pairs import has_pairs, open_camvid, open_nuclei, open_pairs
 from engine.data.photos import open_kodak, open_photos
-from engine.data.settings import FOLDER, DataSettings
+from engine.data.settings import FOLDER, DataSettings, Split
 from engine.data.source import open_source, picture_names
 from engine.data.torchvision_sets import open_torchvision_set
 from engine.errors import DataError, UsageError
@@ -79,9 +79,24 @@ def open_data(settings: DataSettings, roots: Sequence[Path] = ()) -> DataSet:
         UsageError: no set of that name is known.
         DataError: the set is not where it was looked for, or a file of it is missing or broken.
     """
+    path = find_data(settings, roots)
+    return _open_own(settings, path) if settings.set == FOLDER else _SETS[settings.set].open(settings, path)
+
+
+def find_data(settings: DataSettings, roots: Sequence[Path] = ()) -> Path:
+    """The folder or zip that `open_data` would open, without reading the pictures.
+
+    Args:
+        settings: which set.
+        roots: as in `open_data`.
+
+    Raises:
+        UsageError: no set of that name is known.
+        DataError: nothing is where it was looked for.
+    """
     if settings.set == FOLDER:
         assert settings.path is not None  # the settings' own check
-        return _open_own(settings, settings.path.expanduser())
+        return settings.path.expanduser()
     if settings.set not in _SETS:
         near = difflib.get_close_matches(settings.set, _SETS, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else f"Known sets: {', '.join(_SETS)}, or {FOLDER} with a path."
@@ -91,12 +106,22 @@ def open_data(settings: DataSettings, roots: Sequence[Path] = ()) -> DataSet:
     for root in searched:
         path = root / named.place
         if path.exists():
-            return named.open(settings, path)
+            return path
     places = ", ".join(str(root / named.place) for root in searched)
     raise DataError(
         f"The data set {settings.set} was not found; looked for {places}.",
         f"Give the folder above it with --data-root or LATENT_STUDIO_DATA; {named.origin}.",
     )
+
+
+def measuring_split(settings: DataSettings) -> Split:
+    """The part that a finished model is measured on: test, or validation where a set has no test part.
+
+    All of the user's own pictures: how they were split, if they were trained on, is not known here.
+    """
+    if settings.set == FOLDER:
+        return "all"
+    return "validation" if settings.set in ("photos", "camvid") else "test"
 
 
 def data_settings(name_or_path: str, **changes: object) -> DataSettings:

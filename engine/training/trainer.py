@@ -146,6 +146,9 @@ class _Run:
         data = self.data
         if stage.crop is not None and stage.crop != self.recipe.data.crop:
             data = open_data(self.recipe.data.model_copy(update={"crop": stage.crop}), self.roots)
+        if index > 0 and not restored:
+            # The averaged weights are what will be saved, so they are what a later stage builds upon.
+            self.network.load_state_dict(self.average.state_dict())
         _choose_parameters(self.network, stage)
         optimizer = _optimizer(self.network, self.recipe)
         if restored:

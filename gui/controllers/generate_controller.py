@@ -100,6 +100,8 @@ class GenerateController(QObject):
         self._services = services
         self._generator: Generator | None = None
         self._job: Job | None = None
+        self._past: list[Job] = []  # grids follow every choice; only the newest stays in the jobs drawer
+        self._arrived = 0
         self._fresh = False
         self._activated = False
         self._dice = random.Random()  # noqa: S311 - seeds of pictures are no secrets
@@ -244,8 +246,12 @@ class GenerateController(QObject):
         words = ", ".join(choice.values()) or self.tr("any class")
         title = self.tr("Generate {count} × {words} ({model})").format(count=count, words=words, model=state.model)
         self._arrived = 0
+        for past in [past for past in self._past if not past.active]:
+            self._services.jobs.remove(past)
+            self._past.remove(past)
         job = self._services.jobs.submit(title, sample)
         self._job = job
+        self._past.append(job)
         job.partial.connect(self._on_sample)
         job.finished.connect(self._on_samples)
         job.failed.connect(self._on_sampling_failed)
@@ -322,7 +328,7 @@ class GenerateController(QObject):
         choice = {name: value for name, value in latent.attributes.items() if value in known.get(name, ())}
         low, high = TEMPERATURES
         changes: dict[str, Any] = {"choice": choice, "temperature": min(high, max(low, latent.temperature))}
-        if latent.seed is not None:
+        if latent.seed is not None and 0 <= latent.seed <= MAX_SEED:
             changes |= {"seed": latent.seed, "seed_locked": True}
         self._set(**changes)
 
@@ -341,7 +347,15 @@ class GenerateController(QObject):
             problem = self.tr("This picture was made with the model {model}, which is not here.")
             remedy = self.tr("Put its model file into the models folder.")
             self._on_failed(LatentStudioError(problem.format(model=latent.model), remedy))
-        elif latent.model == self.state.model:
+            return
+        card = next(card for card in self.state.models if card.name == latent.model)
+        if latent.seed is None:
+            self._services.notices.info(
+                self.tr("This picture has no seed: open it on the Latents page to see it again.")
+            )
+        elif card.weights_sha256 != latent.weights_sha256:
+            self._services.notices.info(self.tr("Another version of the model made this picture: yours may differ."))
+        if latent.model == self.state.model:
             self._apply(latent)
             self._generate_now()
         else:

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gui.services.training_process import failure_sentence, parse_event
+from gui.services.training_process import OUTPUT_LOG, failure_sentence, parse_event
 
 LOG = "log.jsonl"
 RECIPE = "recipe.toml"
 CHECKPOINT = "checkpoint.safetensors"
+OUTPUT_BYTES = 8000
 PACE_WINDOW = 50  # newest "step" events, from which the pace and so the remaining time is taken
 
 
@@ -47,6 +48,14 @@ class RunRecord:
         """The finished model in the run folder, or None."""
         found = [path for path in sorted(self.folder.glob("*.safetensors")) if path.name != CHECKPOINT]
         return found[0] if found else None
+
+    @property
+    def output(self) -> str:
+        """The end of what the training process printed beside its events, such as a traceback."""
+        try:
+            return (self.folder / OUTPUT_LOG).read_bytes()[-OUTPUT_BYTES:].decode("utf-8", "replace")
+        except OSError:
+            return ""
 
     @property
     def can_resume(self) -> bool:
@@ -173,4 +182,3 @@ def _changed(folder: Path) -> float:
         return (folder / LOG).stat().st_mtime
     except OSError:
         return 0.0
-

@@ -12,16 +12,15 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from engine.errors import LatentStudioError
 from engine.paths import model_folders, user_folder
-from gui.controllers.run_record import LOG, RECIPE, RunRecord, list_runs, read_run
+from gui.controllers.run_record import RECIPE, RunRecord, list_runs
 from gui.services.context import Services
 from gui.services.notices import Notice
-from gui.services.training_process import OUTPUT_LOG, TrainingProcess
+from gui.services.training_process import TrainingProcess
 
 if TYPE_CHECKING:
     from engine.training import Recipe
 
 FIRST_RECIPE = "samples-ae"  # trains on the pictures that come with the program, so that a first start needs no data
-DETAILS_BYTES = 8000
 
 
 @dataclass(frozen=True)
@@ -110,9 +109,10 @@ class TrainController(QObject):
         self.state = TrainState()
         self._services = services
         self._process = TrainingProcess(self)
-        self._process.event.connect(self._on_event)
+        self._process.reported.connect(self._on_event)
         self._process.ended.connect(self._on_ended)
         self._checked = 0
+        self._checked_recipe = ""
         self._starting = False
 
     # Recipes and plan
@@ -145,8 +145,6 @@ class TrainController(QObject):
         self.plan_changed.emit()
         if before is None or before.pictures != plan.pictures or self._checked_recipe != self.state.recipe:
             self._check_data()
-
-    _checked_recipe = ""
 
     def _check_data(self) -> None:
         recipe = self._planned()
@@ -205,7 +203,7 @@ class TrainController(QObject):
         self._starting = True
         self.running_changed.emit(True)
         folder = user_folder("runs") / f"{recipe.name}-{datetime.now():%Y%m%d-%H%M%S}"
-        task = self._services.host.run(lambda: prepare_run(recipe, folder), engine=False)
+        task = self._services.host.run(lambda: prepare_run(recipe, folder))
         task.succeeded.connect(self._on_prepared)
         task.failed.connect(self._on_start_failed)
 
@@ -266,9 +264,11 @@ class TrainController(QObject):
             live.outcome, live.problem = outcome, problem
             if outcome == "failed":
                 title = self.tr("The training run failed")
-                self._services.notices.report(Notice("error", problem, title, details=_tail(live.log_file)))
+                self._services.notices.report(Notice("error", problem, title, details=live.output))
             elif outcome == "finished":
-                self._services.notices.success(self.tr("{name} is trained.").format(name=live.recipe or live.folder.name))
+                self._services.notices.success(
+                    self.tr("{name} is trained.").format(name=live.recipe or live.folder.name)
+                )
         self.running_changed.emit(False)
         self.runs_changed.emit()
         self.run_changed.emit()
@@ -343,7 +343,7 @@ def list_recipes() -> list[Recipe]:
 
 
 def apply_plan(recipe: Recipe, plan: Plan) -> Recipe:
-    """The recipe with a plan's changes. Stages and intervals are scaled alike, so that a short run still shows samples."""
+    """The recipe with a plan's changes. Stages and intervals are scaled alike: short runs show samples too."""
     first = recipe.stages[0]
     factor = plan.steps / recipe.total_steps
 
@@ -391,12 +391,39 @@ def count_parameters(recipes: list[Recipe]) -> dict[str, int]:
     return counted
 
 
+def check_data(recipe: Recipe, root: Path | None) -> DataCheck:
+    """Whether the recipe's pictures are there; they are not read yet."""
+    from engine.data import find_data
+    from engine.data.source import open_source, picture_names
+
+    try:
+        path = find_data(recipe.data, [root] if root is not None else [])
+        if recipe.data.path is None:
+            return DataCheck("found", f"{recipe.data.set}: {path}")
+        count = len(picture_names(open_source(path).names()))
+    except LatentStudioError as error:
+        return DataCheck("missing", f"{error.problem} Choose the folder it lies in, or train on your own pictures.")
+    if not count:
+        return DataCheck("missing", f"{path} holds no pictures. Choose another folder.")
+    return DataCheck("found", f"{count:,} pictures in {path}")
+
+
 def prepare_run(recipe: Recipe, folder: Path) -> Path:
-    """Make the run folder with its recipe. Raises `OutputError`."""
+    """Make the run folder with its recipe. Raises `DataError`, `OutputError`."""
     from engine.training import save_recipe
 
-    save_recipe(recipe, folder / RECIPE)
+    save_recipe(fit_to_pictures(recipe), folder / RECIPE)
     return folder
+
+
+def fit_to_pictures(recipe: Recipe) -> Recipe:
+    """The recipe with as many classes as the person's own pictures have, where its network has to know them."""
+    if recipe.data.path is None or "attribute_sizes" not in recipe.config:
+        return recipe
+    from engine.data import open_data
+
+    sizes = [len(attribute.values) for attribute in open_data(recipe.data).attributes]
+    return recipe.model_copy(update={"config": {**recipe.config, "attribute_sizes": sizes}})
 
 
 def install_model(path: Path) -> str:
@@ -417,10 +444,3 @@ def unused_name(name: str) -> str:
     while candidate in taken:
         candidate, number = f"{name}-{number}", number + 1
     return candidate
-
-
-def _tail(path: Path) -> str:
-    try:
-        return path.read_bytes()[-DETAILS_BYTES:].decode("utf-8", "replace")
-    except OSError:
-        return ""

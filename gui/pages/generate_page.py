@@ -16,9 +16,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QMenu,
     QPushButton,
-    QSizePolicy,
     QSpinBox,
-    QSplitter,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -29,16 +27,19 @@ from gui.services.context import Services
 from gui.widgets.busy import Busy
 from gui.widgets.empty_state import EmptyState
 from gui.widgets.file_dialogs import ask_folder, ask_open, ask_save
-from gui.widgets.flow_grid import FlowGrid, Thumbnail
+from gui.widgets.flow_grid import Thumbnail
+from gui.widgets.flow_panel import FlowPanel
+from gui.widgets.inspector_column import prepare_controls
 from gui.widgets.labeled_slider import LabeledSlider
 from gui.widgets.picture_view import PictureView
 from gui.widgets.qimage import to_qimage
-from gui.widgets.seed_field import SeedField
+from gui.widgets.sample_grid import SampleGrid
 from gui.widgets.section import Section
-from gui.widgets.tile_picker import ANY, FlowLayout, TilePicker, picture_icon
+from gui.widgets.seed_field import SeedField
+from gui.widgets.tile_picker import ANY, TilePicker, picture_icon
 
 if TYPE_CHECKING:
-    from engine.generation import Sample
+    from engine.generation import Latent, Sample
     from engine.models.card import Attribute
 
 PNG_FILTER = "PNG (*.png)"
@@ -55,6 +56,7 @@ class GeneratePage(QWidget):
         super().__init__(parent)
         self.controller = controller
         self._services = services
+        self._picked_by: QWidget | None = None
         self._tiles: TilePicker | None = None
         self._combos: dict[str, QComboBox] = {}
         self._build_actions()
@@ -68,6 +70,7 @@ class GeneratePage(QWidget):
         controller.sample_added.connect(self._on_sample_added)
         controller.selection_changed.connect(self._on_selection_changed)
         controller.busy_changed.connect(self._on_busy_changed)
+        controller.latent_wanted.connect(self._on_latent_wanted)
         services.host.state_changed.connect(self._on_engine_changed)
         self._show_state()
         self._on_settings_changed()
@@ -127,7 +130,7 @@ class GeneratePage(QWidget):
         self._picker = QWidget()
         self._picker_layout = QVBoxLayout(self._picker)
         self._picker_layout.setContentsMargins(0, 0, 0, 0)
-        self._grid = FlowGrid(thumbnail_side=96, name=self.tr("Samples"))
+        self._grid = SampleGrid(thumbnail_side=96, name=self.tr("Samples"))
         self._grid.selection_changed.connect(self._on_grid_selection)
         self._grid.menu_requested.connect(self._on_menu)
 
@@ -141,14 +144,14 @@ class GeneratePage(QWidget):
         self._details.setWordWrap(True)
         buttons = QGridLayout()
         buttons.setSpacing(6)
+        self._sample_buttons: list[QPushButton] = []
         for place, action in enumerate(self._sample_actions):
             button = QPushButton(action.text())
-            button.setToolTip(action.text())
+            button.setStyleSheet("QPushButton { padding-left: 6px; padding-right: 6px; }")
             button.clicked.connect(action.trigger)
             action.changed.connect(self._on_sample_actions_changed)
-            self._services.theme.bind_icon(button, ("copy", "reset", "latents", "save")[place], "text", 16)
             buttons.addWidget(button, place // 2, place % 2)
-        self._sample_buttons = [buttons.itemAt(place).widget() for place in range(buttons.count())]
+            self._sample_buttons.append(button)
         detail = QFrame()
         detail.setProperty("look", "card")
         column = QVBoxLayout(detail)
@@ -158,22 +161,19 @@ class GeneratePage(QWidget):
         column.addWidget(self._details)
         column.addLayout(buttons)
 
-        split = QSplitter(Qt.Orientation.Horizontal)
-        split.setChildrenCollapsible(False)
-        split.setHandleWidth(12)
-        split.addWidget(self._grid)
-        split.addWidget(detail)
-        split.setStretchFactor(0, 3)
-        split.setStretchFactor(1, 2)
-        self._grid.setMinimumWidth(236)
-        detail.setMinimumWidth(272)
-
+        self._grid.setMinimumWidth(224)
+        detail.setMinimumWidth(288)
+        detail.setMaximumWidth(480)
+        across = QHBoxLayout()
+        across.setSpacing(12)
+        across.addWidget(self._grid, 3)
+        across.addWidget(detail, 2)
         content = QWidget()
         layout = QVBoxLayout(content)
-        layout.setContentsMargins(16, 4, 16, 16)
+        layout.setContentsMargins(16, 12, 16, 16)
         layout.setSpacing(12)
         layout.addWidget(self._picker)
-        layout.addWidget(split, 1)
+        layout.addLayout(across, 1)
         self._stack = QStackedWidget()
         self._stack.addWidget(self._empty)
         self._stack.addWidget(content)
@@ -235,31 +235,31 @@ class GeneratePage(QWidget):
 
     def _build_picker(self) -> None:
         """Tiles for a single attribute; for several, a labelled list each."""
-        while (item := self._picker_layout.takeAt(0)) is not None:
-            item.widget().deleteLater()
-        self._tiles, self._combos = None, {}
+        if self._picked_by is not None:
+            self._picked_by.hide()
+            self._picked_by.deleteLater()
+        self._picked_by, self._tiles, self._combos = None, None, {}
         attributes = self.controller.state.attributes
         if len(attributes) == 1:
             attribute = attributes[0]
             self._tiles = TilePicker(attribute.name.capitalize(), attribute.values, self.tr("Any"))
             self._tiles.picked.connect(self._on_tile_picked)
-            self._picker_layout.addWidget(self._tiles)
+            self._picked_by = self._tiles
         elif attributes:
-            lists = QWidget()
-            flow = FlowLayout(lists, spacing=8)
-            policy = QSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
-            policy.setHeightForWidth(True)
-            lists.setSizePolicy(policy)
+            lists = FlowPanel(8)
             for attribute in attributes:
-                flow.addWidget(self._attribute_list(attribute))
-            self._picker_layout.addWidget(lists)
+                lists.add(self._attribute_list(attribute))
+            self._picked_by = lists
+        if self._picked_by is not None:
+            prepare_controls(self._picked_by)
+            self._picker_layout.addWidget(self._picked_by)
 
     def _attribute_list(self, attribute: Attribute) -> QWidget:
         words = attribute.name.replace("_", " ").capitalize()
         combo = QComboBox()
         combo.setAccessibleName(words)
         combo.setIconSize(QSize(COMBO_ICON, COMBO_ICON))
-        combo.setFixedWidth(118)
+        combo.setFixedWidth(108)
         combo.addItem(self.tr("Any"), ANY)
         for value in attribute.values:
             combo.addItem(value, value)
@@ -353,16 +353,15 @@ class GeneratePage(QWidget):
     @Slot()
     def _on_samples_reset(self) -> None:
         state = self.controller.state
-        side = 96 if len(state.samples) > 1 or state.count > 1 else 192
-        if side != self._grid.thumbnail_side:
-            self._grid.set_thumbnail_side(side)
         with QSignalBlocker(self._grid):
             self._grid.set_items(_thumbnail(sample) for sample in state.samples)
+        self._grid.fit()
         self._show_state()
 
     @Slot(int)
     def _on_sample_added(self, index: int) -> None:
         self._grid.append(_thumbnail(self.controller.state.samples[index]))
+        self._grid.fit()
 
     @Slot()
     def _on_selection_changed(self) -> None:
@@ -388,6 +387,13 @@ class GeneratePage(QWidget):
         self._busy.set_busy(busy)
         self._cancel.setEnabled(busy)
         self._show_state()
+
+    @Slot(object)
+    def _on_latent_wanted(self, latent: Latent) -> None:
+        # The window knows the other pages; a page shown alone, as in a test, has none.
+        find_page = getattr(self.window(), "page", None)
+        if find_page is not None:
+            find_page("latents").open_latent(latent)
 
     # What the person does
 

@@ -22,7 +22,6 @@ from PySide6.QtWidgets import (
     QPushButton,
     QSlider,
     QSpinBox,
-    QSplitter,
     QTreeWidget,
     QTreeWidgetItem,
     QVBoxLayout,
@@ -129,65 +128,48 @@ class TrainPage(QWidget):
         self._title.setProperty("look", "heading")
         self._status = QLabel()
         self._status.setProperty("look", "muted")
-        self._log_link = QLabel()
-        self._log_link.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
-        self._log_link.setAccessibleName(self.tr("Open the folder of this run"))
-        self._log_link.linkActivated.connect(self._on_log_link)
+        self._folder = QPushButton(self.tr("Open folder"))
+        self._folder.setProperty("look", "flat")
+        self._folder.setToolTip(self.tr("Log, samples, checkpoint and model of this run"))
+        self._folder.clicked.connect(self._on_open_folder)
         self._progress = QProgressBar()
         self._progress.setTextVisible(False)
         self._progress.setAccessibleName(self.tr("Progress of the run"))
         self._problem = QLabel()
         self._problem.setProperty("look", "error")
         self._problem.setWordWrap(True)
-        self._stop = self._button(self._stop_action)
-        self._resume = self._button(self._resume_action)
-        self._use = self._button(self._use_action)
         head = QHBoxLayout()
         head.setSpacing(12)
         head.addWidget(self._title)
         head.addWidget(self._status, 1)
-        for widget in (self._log_link, self._stop, self._resume, self._use):
-            head.addWidget(widget)
+        head.addWidget(self._folder)
 
-        split = QSplitter(Qt.Orientation.Horizontal)
-        split.setChildrenCollapsible(False)
-        split.setHandleWidth(12)
-        split.addWidget(self._build_curves())
-        split.addWidget(self._build_sheet())
-        split.setStretchFactor(0, 3)
-        split.setStretchFactor(1, 2)
+        across = QHBoxLayout()
+        across.setSpacing(12)
+        across.addWidget(self._build_curves(), 1)
+        across.addWidget(self._build_sheet(), 1)
 
         self._runs = QTreeWidget()
-        self._runs.setHeaderLabels([self.tr("Run"), self.tr("Recipe"), self.tr("State"), self.tr("Steps"), self.tr("Loss")])
+        self._runs.setHeaderLabels(
+            [self.tr("Run"), self.tr("Recipe"), self.tr("State"), self.tr("Steps"), self.tr("Loss")]
+        )
         self._runs.setRootIsDecorated(False)
         self._runs.setAccessibleName(self.tr("Runs"))
         self._runs.setAllColumnsShowFocus(True)
         self._runs.header().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self._runs.header().setStretchLastSection(False)
         self._runs.currentItemChanged.connect(self._on_run_picked)
-        vertical = QSplitter(Qt.Orientation.Vertical)
-        vertical.setChildrenCollapsible(False)
-        vertical.setHandleWidth(12)
-        vertical.addWidget(split)
-        vertical.addWidget(self._runs)
-        vertical.setStretchFactor(0, 4)
-        vertical.setStretchFactor(1, 1)
-        self._runs.setMinimumHeight(88)
+        self._runs.setFixedHeight(116)
 
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(16, 4, 16, 16)
+        layout.setContentsMargins(16, 12, 16, 16)
         layout.setSpacing(8)
         layout.addWidget(self._cards)
         layout.addLayout(head)
         layout.addWidget(self._progress)
         layout.addWidget(self._problem)
-        layout.addWidget(vertical, 1)
-
-    def _button(self, action: QAction) -> QPushButton:
-        button = QPushButton(action.text())
-        button.clicked.connect(action.trigger)
-        action.changed.connect(lambda: button.setEnabled(action.isEnabled()))
-        return button
+        layout.addLayout(across, 1)
+        layout.addWidget(self._runs)
 
     def _build_curves(self) -> QWidget:
         self._smoothing = QSlider(Qt.Orientation.Horizontal)
@@ -216,7 +198,7 @@ class TrainPage(QWidget):
         self._curves.setContentsMargins(12, 8, 12, 12)
         self._curves.addLayout(row)
         self._curves.addWidget(self._plot_place, 1)
-        card.setMinimumWidth(320)
+        card.setMinimumWidth(300)
         return card
 
     def _build_sheet(self) -> QWidget:
@@ -242,7 +224,7 @@ class TrainPage(QWidget):
         self._steps.setGroupSeparatorShown(True)
         self._batch = QSpinBox()
         self._batch.setRange(1, 4096)
-        self._rate = QDoubleSpinBox()
+        self._rate = _RateBox()
         self._rate.setDecimals(6)
         self._rate.setRange(1e-6, 1.0)
         self._rate.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
@@ -380,7 +362,7 @@ class TrainPage(QWidget):
         self._show_buttons()
         self._problem.setVisible(record is not None and bool(record.problem))
         self._progress.setVisible(record is not None)
-        self._log_link.setVisible(record is not None)
+        self._folder.setVisible(record is not None)
         if record is None:
             self._title.setText(self.tr("No run yet"))
             self._status.setText(self.tr("Choose a recipe and press Start."))
@@ -388,11 +370,12 @@ class TrainPage(QWidget):
         self._title.setText(record.recipe or record.folder.name)
         eta = remaining_text(record.seconds_left)
         steps = self.tr("step {step:,} of {total:,}").format(step=record.step, total=record.total)
-        self._status.setText(" · ".join(part for part in (self._outcome(record), steps if record.total else "", eta) if part))
+        self._status.setText(
+            " · ".join(part for part in (self._outcome(record), steps if record.total else "", eta) if part)
+        )
         self._progress.setRange(0, max(1, record.total))
         self._progress.setValue(record.step)
         self._problem.setText(record.problem)
-        self._log_link.setText(f'<a href="folder">{self.tr("Folder")}</a>')
         self._show_curves(record)
         for row in range(self._runs.topLevelItemCount()):
             item = self._runs.topLevelItem(row)
@@ -494,10 +477,17 @@ class TrainPage(QWidget):
         if self._plot is not None:
             self._plot.set_log_scale(checked)
 
-    def _on_log_link(self, _link: str) -> None:
+    def _on_open_folder(self) -> None:
         record = self.controller.state.shown
         if record is not None:
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(record.folder)))
+
+
+class _RateBox(QDoubleSpinBox):
+    """Shows 0.003 rather than 0.003000."""
+
+    def textFromValue(self, value: float) -> str:
+        return f"{value:.6f}".rstrip("0").rstrip(self.locale().decimalPoint() or ".")
 
 
 def _card() -> QFrame:
@@ -507,10 +497,11 @@ def _card() -> QFrame:
 
 
 def _recipe_text(recipe: Recipe, parameters: int | None) -> RecipeText:
-    figures = [recipe.family, recipe.data.set, f"{recipe.total_steps:,} steps"]
+    figures = [f"{recipe.total_steps:,} steps"]
     if parameters is not None:
-        figures.insert(2, f"{parameters / 1e6:.2g} M" if parameters >= 1e5 else f"{parameters / 1e3:.0f} k")
-    return RecipeText(recipe.name, recipe.summary, " · ".join(figures))
+        size = f"{parameters / 1e6:.2g} M" if parameters >= 1e5 else f"{parameters / 1e3:.0f} k"
+        figures.insert(0, f"{size} parameters")
+    return RecipeText(recipe.name, recipe.summary, f"{recipe.family} · {recipe.data.set}", " · ".join(figures))
 
 
 def _import_plot() -> type[LossPlot]:

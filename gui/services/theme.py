@@ -307,11 +307,12 @@ QPushButton[look="flat"]:pressed, QToolButton[look="flat"]:pressed { background:
 QPushButton[look="flat"]:checked, QToolButton[look="flat"]:checked { background: @accent_soft; color: @accent; }
 QPushButton[look="flat"]:focus, QToolButton[look="flat"]:focus { border: 2px solid @accent; }
 QToolButton[look="section"] {
-    background: transparent; border: 1px solid transparent; padding: 4px 2px; font-size: 11pt; font-weight: 600;
+    background: transparent; border: 1px solid transparent; padding: 4px 0; margin-left: -6px; font-size: 11pt;
+    font-weight: 600;
 }
 QToolButton[look="section"]:hover { color: @accent; background: transparent; }
 QToolButton[look="section"]:checked { color: @text; background: transparent; }
-QToolButton[look="section"]:focus { border: 2px solid @accent; padding: 3px 1px; }
+QToolButton[look="section"]:focus { border: 2px solid @accent; padding: 3px 0; }
 QToolButton::menu-indicator { image: none; width: 0; }
 
 QLineEdit, QSpinBox, QDoubleSpinBox, QComboBox, QPlainTextEdit, QTextEdit {
@@ -332,8 +333,10 @@ QAbstractSpinBox QLineEdit, QAbstractSpinBox QLineEdit:focus {
 QSpinBox::up-button, QDoubleSpinBox::up-button, QSpinBox::down-button, QDoubleSpinBox::down-button {
     border: none; background: transparent;
 }
-QDoubleSpinBox[look="number"]::up-button, QDoubleSpinBox[look="number"]::down-button { width: 0; height: 0; }
-QDoubleSpinBox[look="number"]::up-arrow, QDoubleSpinBox[look="number"]::down-arrow { image: none; width: 0; height: 0; }
+QAbstractSpinBox[look="number"]::up-button, QAbstractSpinBox[look="number"]::down-button { width: 0; height: 0; }
+QAbstractSpinBox[look="number"]::up-arrow, QAbstractSpinBox[look="number"]::down-arrow {
+    image: none; width: 0; height: 0;
+}
 QSpinBox::up-button:hover, QDoubleSpinBox::up-button:hover,
 QSpinBox::down-button:hover, QDoubleSpinBox::down-button:hover { background: @hover; }
 QSpinBox::up-arrow, QDoubleSpinBox::up-arrow { image: url("@icons/spin-up-@scheme.svg"); width: 10px; height: 10px; }
@@ -402,7 +405,38 @@ QMenu::item:disabled { color: @disabled; }
 QMenu::separator { height: 1px; background: @border; margin: 6px 8px; }
 QMenu::icon { padding-left: 8px; }
 
-QToolBar { background: @window; border: none; spacing: 4px; padding: 8px 16px; }
+QFrame[look="rail"] { background: @panel; border: none; border-right: 1px solid @border; }
+QToolButton[look="rail"] {
+    background: transparent; border: 1px solid transparent; border-radius: 8px; padding: 6px 2px; color: @muted;
+    font-size: 9pt;
+}
+QToolButton[look="rail"]:hover { background: @hover; color: @text; }
+QToolButton[look="rail"]:checked { background: @accent_soft; color: @accent; }
+QToolButton[look="rail"]:focus { border: 2px solid @accent; padding: 5px 1px; }
+QFrame[look="header"] { background: @window; border: none; border-bottom: 1px solid @border; }
+QFrame[look="status"] { background: @panel; border: none; border-top: 1px solid @border; }
+QPushButton[look="status"] {
+    background: transparent; border: 1px solid transparent; color: @muted; font-size: 9pt; padding: 2px 8px;
+    min-height: 16px;
+}
+QPushButton[look="status"]:hover { background: @hover; color: @text; }
+QPushButton[look="status"]:focus { border: 1px solid @accent; }
+QPushButton[look="search"] { background: @panel; border: 1px solid @border; color: @muted; padding: 5px 14px 5px 10px; }
+QPushButton[look="search"]:hover { border-color: @border_strong; color: @text; }
+QPushButton[look="search"]:focus { border: 2px solid @accent; padding: 4px 13px 4px 9px; }
+QStackedWidget[look="inspector"] { background: @panel; border-left: 1px solid @border; }
+QStackedWidget[dropping="true"] { border: 2px dashed @accent; }
+QFrame[look="row"] { border: none; border-top: 1px solid @border; }
+QListWidget[look="plain"] { border: none; background: transparent; }
+QListWidget[look="plain"]::item { padding: 5px 8px; border-radius: 6px; }
+QListWidget[look="plain"]::item:selected { background: @accent_soft; color: @text; }
+QToolBar { background: transparent; border: none; spacing: 4px; padding: 0; }
+QToolBar QToolButton { background: transparent; border: 1px solid transparent; padding: 5px 10px; }
+QToolBar QToolButton:hover { background: @hover; }
+QToolBar QToolButton:pressed { background: @pressed; }
+QToolBar QToolButton:checked { background: @accent_soft; color: @accent; }
+QToolBar QToolButton:focus { border: 2px solid @accent; padding: 4px 9px; }
+QToolBar QToolButton:disabled { background: transparent; border: 1px solid transparent; }
 QToolBar::separator { background: @border; width: 1px; margin: 6px 8px; }
 QSplitter::handle { background: @border; }
 QSplitter::handle:horizontal { width: 1px; }
@@ -419,6 +453,7 @@ QAbstractItemView {
 }
 QAbstractItemView:focus { border-color: @accent; }
 FlowGrid { background: transparent; border: none; border-radius: 0; }
+QHeaderView { background: transparent; border: none; border-radius: 0; }
 QHeaderView::section {
     background: @panel; color: @muted; border: none; border-bottom: 1px solid @border; padding: 6px;
 }

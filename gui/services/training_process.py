@@ -32,11 +32,11 @@ class TrainingProcess(QObject):
     """One run at a time of `main.py train`.
 
     Signals:
-        event(dict): a line of the run's log as the trainer printed it.
+        reported(dict): a line of the run's log as the trainer printed it.
         ended(str, str): outcome "finished", "stopped" or "failed", and for a failure one sentence.
     """
 
-    event = Signal(dict)
+    reported = Signal(dict)
     ended = Signal(str, str)
 
     def __init__(self, parent: QObject | None = None, *, grace_seconds: float = GRACE_SECONDS) -> None:
@@ -57,9 +57,9 @@ class TrainingProcess(QObject):
         return self._process is not None
 
     @property
-    def run_folder(self) -> Path:
-        """Folder of the run that was started last."""
-        return self._run_folder
+    def stopping(self) -> bool:
+        """True from `stop` until `ended`."""
+        return self._process is not None and self._stopping
 
     def start(self, recipe: str | Path, run_folder: Path, data_roots: Sequence[Path] = ()) -> None:
         """Start, or resume where `run_folder` holds a checkpoint. Only while no run is on."""
@@ -117,7 +117,7 @@ class TrainingProcess(QObject):
             event = parse_event(line)
             if event is not None:
                 self._last_event = event
-                self.event.emit(event)
+                self.reported.emit(event)
 
     @Slot()
     def _on_patience_over(self) -> None:

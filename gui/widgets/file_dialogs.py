@@ -25,7 +25,9 @@ def ask_save(parent: QWidget, settings: SettingsService, title: str, name: str, 
 
 def ask_folder(parent: QWidget, settings: SettingsService, title: str) -> Path | None:
     """An existing folder, or None when the person cancelled."""
-    return _remembered(settings, QFileDialog.getExistingDirectory(parent, title, settings.current.last_folder), folder=True)
+    return _remembered(
+        settings, QFileDialog.getExistingDirectory(parent, title, settings.current.last_folder), folder=True
+    )
 
 
 def _remembered(settings: SettingsService, chosen: str, *, folder: bool) -> Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QPoint, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
+    QFocusEvent,
     QImage,
     QKeyEvent,
     QMouseEvent,
@@ -89,6 +90,7 @@ class ImageCanvas(QWidget):
         self._pyramid: Pyramid | None = None
         self._pressed: QPointF | None = None
         self._dragged = False
+        self._by_keyboard = False
         self.setAccessibleName(name)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
@@ -141,10 +143,20 @@ class ImageCanvas(QWidget):
 
     def paint_focus(self, painter: QPainter) -> None:
         """Show where the keyboard is."""
-        if self.hasFocus() and self.window().property("keyboard_used"):
+        if self.hasFocus() and self._by_keyboard:
             painter.setPen(QPen(self.palette().highlight().color(), 2))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRect(self.rect().adjusted(1, 1, -1, -1))
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        # A frame around the picture after every click would only disturb.
+        self._by_keyboard = event.reason() in (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason)
+        super().focusInEvent(event)
+        self.update()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        super().focusOutEvent(event)
+        self.update()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         ratio = self.devicePixelRatioF()

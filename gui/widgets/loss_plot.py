@@ -6,6 +6,7 @@ Import this module in a background thread: pyqtgraph takes a moment that would b
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pyqtgraph as pg
 from PySide6.QtCore import Qt
@@ -33,7 +34,7 @@ class LossPlot(QWidget):
         self._widget = pg.PlotWidget(self)
         self._widget.setAccessibleName(name)
         self._widget.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self._plot = self._widget.getPlotItem()
+        self._plot: Any = self._widget.getPlotItem()
         self._plot.setMenuEnabled(False)
         self._plot.hideButtons()
         self._plot.setLabel("bottom", self.tr("step"))

@@ -15,13 +15,12 @@ if TYPE_CHECKING:
     import numpy as np
 
 KEY_STEP = 0.05  # of the picture's width or height, for an arrow key
+SHARP = 8  # from this enlargement on a picture is not smoothed: one wants to see its pixels
 MAX_ENLARGEMENT = 12  # of a picture's pixel; larger ones show nothing more
 
 
 class PictureView(QWidget):
     """Shows a picture scaled to fit, centred, or a line of text while there is none.
-
-    Small pictures are enlarged without smoothing: one sees what the model made, pixel by pixel.
 
     Signals:
         dragged(float, float): the pointer moved with the button held, or an arrow key was pressed: distance across and
@@ -74,7 +73,7 @@ class PictureView(QWidget):
             return QRectF()
         width, height = self._image.width(), self._image.height()
         scale = min(self.width() / width, self.height() / height, MAX_ENLARGEMENT)
-        if scale > 2:
+        if scale > SHARP:
             # Whole steps keep all pixels of a small picture equally large.
             scale = int(scale)
         shown = QSize(round(width * scale), round(height * scale))
@@ -89,7 +88,7 @@ class PictureView(QWidget):
             painter.drawText(self.rect().adjusted(12, 12, -12, -12), flags, self._placeholder)
         else:
             target = self.picture_rect()
-            smooth = target.width() < 2 * self._image.width()
+            smooth = target.width() < SHARP * self._image.width()
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, smooth)
             painter.drawImage(target, self._image)
         if self.hasFocus():

@@ -8,6 +8,7 @@ from PySide6.QtGui import QImage
 
 if TYPE_CHECKING:
     import numpy as np
+
     from engine.image import Picture
 
 
@@ -41,7 +42,8 @@ def to_pixels(image: QImage) -> tuple[np.ndarray, np.ndarray | None]:
     # Qt pads the lines to 4 bytes.
     lines = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
     data = lines[:, : image.width() * channels].reshape(image.height(), image.width(), channels)
-    return np.ascontiguousarray(data[..., :3]), np.ascontiguousarray(data[..., 3]) if alpha else None
+    # Copies: the lines belong to the image, which is gone when this returns.
+    return data[..., :3].copy(), data[..., 3].copy() if alpha else None
 
 
 def to_picture(image: QImage, name: str = "") -> Picture:

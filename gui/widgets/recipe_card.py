@@ -5,19 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QFontMetrics, QKeyEvent
 from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
-CARD = QSize(228, 104)
+CARD = QSize(240, 102)
 BAR_HEIGHT = 14
 
 
 @dataclass(frozen=True)
 class RecipeText:
-    """What a card says: the recipe's name, a sentence, and figures."""
+    """What a card says: the recipe's name, a sentence, what it is made of, and figures."""
 
     name: str
     summary: str
+    parts: str
     figures: str
 
 
@@ -27,20 +28,24 @@ class _Card(QPushButton):
         self._cards = cards
         self.recipe = text.name
         self.setCheckable(True)
-        self.setFixedSize(CARD)
+        self.setFixedWidth(CARD.width())
+        # The theme's style sheet sets the height of buttons; only a style sheet overrules it.
+        height = CARD.height() - 2
+        self.setStyleSheet(f"QPushButton {{ min-height: {height}px; max-height: {height}px; padding: 0; }}")
         self.setAccessibleName(text.name)
-        self.setAccessibleDescription(f"{text.summary} {text.figures}")
+        self.setAccessibleDescription(f"{text.summary} {text.parts} · {text.figures}")
         self.setToolTip(text.summary)
         column = QVBoxLayout(self)
         column.setContentsMargins(12, 8, 12, 8)
         column.setSpacing(2)
-        for content, look, lines in ((text.name, "heading", 1), (text.summary, "caption", 2), (text.figures, "caption", 1)):
-            label = QLabel(content, self)
+        lines = ((text.name, "heading"), (text.summary, "caption"), (text.parts, "caption"), (text.figures, "caption"))
+        for content, look in lines:
+            label = QLabel(self)
             label.setProperty("look", look)
-            label.setWordWrap(lines > 1)
-            label.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
-            label.setMaximumHeight(label.fontMetrics().lineSpacing() * lines + 4)
             label.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+            label.ensurePolished()
+            count = 2 if content is text.summary else 1
+            label.setText(_lines(content, label.fontMetrics(), CARD.width() - 26, count))
             column.addWidget(label)
         column.addStretch(1)
 
@@ -116,3 +121,15 @@ class RecipeCards(QScrollArea):
 
     def _on_clicked(self, _card: QPushButton) -> None:
         self.picked.emit(self.chosen)
+
+
+def _lines(text: str, metrics: QFontMetrics, width: int, count: int) -> str:
+    """`text` broken into at most `count` lines of `width` pixels, with an ellipsis where it is cut."""
+    words, lines = text.split(), []
+    while words and len(lines) < count - 1:
+        line = words.pop(0)
+        while words and metrics.horizontalAdvance(f"{line} {words[0]}") <= width:
+            line += f" {words.pop(0)}"
+        lines.append(line)
+    rest = metrics.elidedText(" ".join(words), Qt.TextElideMode.ElideRight, width)
+    return "\n".join([*lines, rest] if rest or not lines else lines)

@@ -16,19 +16,21 @@ class SeedField(QWidget):
     Signals:
         seed_edited(int): the person typed a seed.
         rolled(): the dice was pressed.
-        lock_changed(bool): the lock was pressed. Not emitted where the field has no lock.
+        lock_changed(bool): the lock was pressed.
+
+    A `bare` field is the number alone.
     """
 
     seed_edited = Signal(int)
     rolled = Signal()
     lock_changed = Signal(bool)
 
-    def __init__(self, parent: QWidget | None = None, *, lockable: bool = True) -> None:
+    def __init__(self, parent: QWidget | None = None, *, bare: bool = False) -> None:
         super().__init__(parent)
         self.spin = QSpinBox(self)
         self.spin.setRange(0, MAX_SEED)
-        self.spin.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
         self.spin.setKeyboardTracking(False)
+        self.spin.setMinimumWidth(112)
         self.spin.setAccessibleName(self.tr("Seed"))
         self.spin.setToolTip(self.tr("The same seed makes the same pictures"))
         self.dice = QToolButton(self)
@@ -38,7 +40,8 @@ class SeedField(QWidget):
         self.lock = QToolButton(self)
         self.lock.setCheckable(True)
         self.lock.setAccessibleName(self.tr("Keep the seed"))
-        self.lock.setVisible(lockable)
+        self.lock.setVisible(not bare)
+        self.dice.setVisible(not bare)
         self._show_lock(False)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)

@@ -5,74 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPoint, QRect, QSize, Qt, Signal
-from PySide6.QtGui import QIcon, QKeyEvent, QPixmap
-from PySide6.QtWidgets import QButtonGroup, QLayout, QLayoutItem, QSizePolicy, QToolButton, QWidget
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QIcon, QKeyEvent, QPixmap, QResizeEvent
+from PySide6.QtWidgets import QButtonGroup, QToolButton, QWidget
 
 from gui.services.theme import Theme
+from gui.widgets.flow_panel import FlowPanel
 from gui.widgets.qimage import to_qimage
 
 if TYPE_CHECKING:
     import numpy as np
 
-ICON_SIDE = 40
+ICON_SIDES = (64, 56, 48, 40, 36, 32)  # the largest with which all tiles fit into one line
+TILE_FRAME = 11  # around the icon: padding and border
+SPACING = 5
 ANY = ""
 
 
-class FlowLayout(QLayout):
-    """Places widgets in lines and breaks a line where the width ends."""
-
-    def __init__(self, parent: QWidget | None = None, spacing: int = 6) -> None:
-        super().__init__(parent)
-        self._items: list[QLayoutItem] = []
-        self.setSpacing(spacing)
-        self.setContentsMargins(0, 0, 0, 0)
-
-    def addItem(self, item: QLayoutItem) -> None:
-        self._items.append(item)
-
-    def count(self) -> int:
-        return len(self._items)
-
-    def itemAt(self, index: int) -> QLayoutItem | None:  # type: ignore[override]
-        return self._items[index] if 0 <= index < len(self._items) else None
-
-    def takeAt(self, index: int) -> QLayoutItem | None:  # type: ignore[override]
-        return self._items.pop(index) if 0 <= index < len(self._items) else None
-
-    def hasHeightForWidth(self) -> bool:
-        return True
-
-    def heightForWidth(self, width: int) -> int:
-        return self._place(QRect(0, 0, width, 0), move=False)
-
-    def setGeometry(self, rect: QRect) -> None:
-        super().setGeometry(rect)
-        self._place(rect, move=True)
-
-    def sizeHint(self) -> QSize:
-        return self.minimumSize()
-
-    def minimumSize(self) -> QSize:
-        size = QSize()
-        for item in self._items:
-            size = size.expandedTo(item.minimumSize())
-        return size
-
-    def _place(self, rect: QRect, *, move: bool) -> int:
-        left, top, line = rect.left(), rect.top(), 0
-        for item in self._items:
-            hint = item.sizeHint()
-            if left > rect.left() and left + hint.width() > rect.right() + 1:
-                left, top, line = rect.left(), top + line + self.spacing(), 0
-            if move:
-                item.setGeometry(QRect(QPoint(left, top), hint))
-            left += hint.width() + self.spacing()
-            line = max(line, hint.height())
-        return top + line - rect.top()
-
-
-class TilePicker(QWidget):
+class TilePicker(FlowPanel):
     """One tile per value and one for "any"; arrow keys move, Tab leaves.
 
     Signals:
@@ -82,31 +32,29 @@ class TilePicker(QWidget):
     picked = Signal(str)
 
     def __init__(self, name: str, values: Sequence[str], any_text: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(SPACING, parent)
         self.setAccessibleName(name)
         self._buttons: dict[str, QToolButton] = {}
         self._group = QButtonGroup(self)
         self._group.setExclusive(True)
-        flow = FlowLayout(self)
+        self._icon_side = ICON_SIDES[-1]
         for value in (ANY, *values):
             button = _Tile(self)
             button.setCheckable(True)
-            button.setProperty("look", "tile")
+            # Ten tiles fit side by side only where their frames are narrow.
+            button.setStyleSheet("padding: 3px;")
             button.setText(value or any_text)
             button.setAccessibleName(f"{name}: {value or any_text}")
             button.setToolTip(value or any_text)
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
-            button.setIconSize(QSize(ICON_SIDE, ICON_SIDE))
+            button.setIconSize(QSize(self._icon_side, self._icon_side))
             self._group.addButton(button)
             self._buttons[value] = button
-            flow.addWidget(button)
-        Theme.current().bind_icon(self._buttons[ANY], "dice", "muted", ICON_SIDE)
+            self.add(button)
+        Theme.current().bind_icon(self._buttons[ANY], "dice", "muted", 32)
         self._buttons[ANY].setChecked(True)
         self._group.buttonClicked.connect(self._on_clicked)
         self.setFocusProxy(self._buttons[ANY])
-        policy = QSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
-        policy.setHeightForWidth(True)
-        self.setSizePolicy(policy)
 
     @property
     def value(self) -> str:
@@ -127,9 +75,18 @@ class TilePicker(QWidget):
         """Give tiles their pictures, (H, W, 3) uint8."""
         for value, pixels in pictures.items():
             if value in self._buttons:
-                self._buttons[value].setIcon(picture_icon(pixels, ICON_SIDE))
+                self._buttons[value].setIcon(picture_icon(pixels, ICON_SIDES[0]))
 
-    def move(self, button: QToolButton, step: int) -> None:
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        room = (self.width() + SPACING) // max(1, len(self._buttons)) - SPACING - TILE_FRAME
+        side = next((side for side in ICON_SIDES if side <= room), ICON_SIDES[3])
+        if side != self._icon_side:
+            self._icon_side = side
+            for button in self._buttons.values():
+                button.setIconSize(QSize(side, side))
+        super().resizeEvent(event)
+
+    def step_from(self, button: QToolButton, step: int) -> None:
         """Go to the tile `step` places after `button` and pick it."""
         buttons = list(self._buttons.values())
         target = buttons[(buttons.index(button) + step) % len(buttons)]
@@ -145,7 +102,7 @@ class _Tile(QToolButton):
         steps = {Qt.Key.Key_Left: -1, Qt.Key.Key_Up: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Down: 1}
         picker = self.parentWidget()
         if event.key() in steps and isinstance(picker, TilePicker):
-            picker.move(self, steps[Qt.Key(event.key())])
+            picker.step_from(self, steps[Qt.Key(event.key())])
         else:
             super().keyPressEvent(event)
 

@@ -1,0 +1,349 @@
+"""Pictures to .lsi files and back, in windows and groups, so that memory stays flat for photos of any size.
+
+The transforms run on windows of 2 x 2 groups plus a halo of their receptive field: every window gives the latents and
+pixels that the whole picture would give, so there are no seams. Groups of 512 x 512 pixels are coded by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from engine.compression.codec_model import CodecModel, DeviceWish, open_codec, open_codec_by_hash
+from engine.compression.container import (
+    GROUP_SIZE,
+    LATENT_STRIDE,
+    MAX_PIXELS,
+    EncodedGroup,
+    GroupEntry,
+    Header,
+    check_size,
+    group_grid,
+    group_stream,
+    read_container,
+    section_payload,
+    write_container,
+)
+from engine.compression.groups import decode_group, encode_group
+from engine.compression.settings import EncodeSettings
+from engine.compression.side_data import clean_exif, make_preview, open_preview, pack_alpha, unpack_alpha
+from engine.errors import DamagedFile
+from engine.image import Picture
+from engine.progress import CancelToken, Progress, ProgressCallback, ignore_progress, never_cancelled
+
+GROUP_LATENTS = GROUP_SIZE // LATENT_STRIDE
+WINDOW_GROUPS = 2
+WINDOW_LATENTS = WINDOW_GROUPS * GROUP_LATENTS
+
+
+@dataclass(frozen=True)
+class DamagedTile:
+    """A part of the picture that could not be decoded: its box in pixels and why."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded file.
+
+    Attributes:
+        picture: damaged parts are hatched; its notes say in words what is wrong.
+        header: what the file says of itself.
+        damaged_tiles: empty for an intact file.
+    """
+
+    picture: Picture
+    header: Header
+    damaged_tiles: tuple[DamagedTile, ...] = ()
+
+    @property
+    def intact(self) -> bool:
+        """True where every byte of the file is as it was written."""
+        return not self.damaged_tiles and not self.header.problems
+
+
+@dataclass(frozen=True)
+class Window:
+    """A box of the latent grid: rows top..bottom, columns left..right."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    def grown(self, halo: int, height: int, width: int) -> Window:
+        """The box with a halo, as far as the grid reaches."""
+        return Window(
+            max(0, self.top - halo), min(height, self.bottom + halo),
+            max(0, self.left - halo), min(width, self.right + halo),
+        )  # fmt: skip
+
+
+def windows(height: int, width: int) -> Iterator[Window]:
+    """The windows of a latent grid in raster order."""
+    for top in range(0, height, WINDOW_LATENTS):
+        for left in range(0, width, WINDOW_LATENTS):
+            yield Window(top, min(height, top + WINDOW_LATENTS), left, min(width, left + WINDOW_LATENTS))
+
+
+def latent_grid(width: int, height: int) -> tuple[int, int]:
+    """Rows and columns of latents of a picture."""
+    return -(-height // LATENT_STRIDE), -(-width // LATENT_STRIDE)
+
+
+def encode(
+    picture: Picture,
+    settings: EncodeSettings = EncodeSettings(),  # noqa: B008 - frozen
+    *,
+    device: DeviceWish = None,
+    progress: ProgressCallback = ignore_progress,
+    cancel: CancelToken | None = None,
+) -> bytes:
+    """Compress a picture.
+
+    Args:
+        picture: any size from 1 x 1 to the format's limits.
+        settings: quality, model, metadata.
+        device: where the transforms run; the entropy path always runs on the CPU.
+
+    Returns:
+        The bytes of an .lsi file.
+
+    Raises:
+        UsageError, ModelError: the model is not at hand or no codec.
+        LimitError: the picture is too large.
+        Cancelled: `cancel` was set; it is read between windows and groups.
+    """
+    check_size(picture.width, picture.height)
+    codec = open_codec(settings.model, device)
+    return encode_latents(codec, picture, settings, analyse(codec, picture), progress, cancel or never_cancelled())
+
+
+def analyse(codec: CodecModel, picture: Picture) -> Iterator[tuple[Window, Tensor]]:
+    """Latents (M, h, w) of each window, before any gain: the part of encoding that every quality shares."""
+    rows, columns = latent_grid(picture.width, picture.height)
+    halo = codec.entropy_network.analysis_halo
+    for window in windows(rows, columns):
+        seen = window.grown(halo, rows, columns)
+        latents = codec.analyse(_pixels_of(picture.pixels, seen))
+        top, left = window.top - seen.top, window.left - seen.left
+        yield window, latents[:, top : top + window.bottom - window.top, left : left + window.right - window.left]
+
+
+def encode_latents(
+    codec: CodecModel,
+    picture: Picture,
+    settings: EncodeSettings,
+    analysed: Iterable[tuple[Window, Tensor]],
+    progress: ProgressCallback,
+    cancel: CancelToken,
+) -> bytes:
+    """The part of encoding that depends on the quality: gains, entropy coding, file."""
+    columns, rows = group_grid(picture.width, picture.height)
+    quality = round(settings.quality * 100) / 100
+    gain, level = codec.quantising_gain(quality), codec.level(quality)
+    groups: list[EncodedGroup | None] = [None] * (columns * rows)
+    done = 0
+    progress(Progress(0, len(groups), "Compressing"))
+    cancel.raise_if_cancelled()
+    for window, latents in analysed:
+        scaled = latents * gain
+        for top in range(window.top, window.bottom, GROUP_LATENTS):
+            for left in range(window.left, window.right, GROUP_LATENTS):
+                cancel.raise_if_cancelled()
+                y, x = top - window.top, left - window.left
+                part = scaled[:, y : y + GROUP_LATENTS, x : x + GROUP_LATENTS].contiguous()
+                groups[top // GROUP_LATENTS * columns + left // GROUP_LATENTS] = encode_group(codec, part, level)
+                done += 1
+                progress(Progress(done, len(groups), f"Compressing: part {done} of {len(groups)}"))
+    finished = [group for group in groups if group is not None]
+    return write_container(
+        width=picture.width,
+        height=picture.height,
+        quality=quality,
+        halo=codec.entropy_network.synthesis_halo,
+        model_name=codec.card.name,
+        model_hash=codec.card.weights_sha256,
+        groups=finished,
+        preview=make_preview(picture.pixels, sum(len(group.stream) for group in finished)),
+        exif=clean_exif(picture.exif) if settings.keep_metadata and picture.exif else None,
+        alpha=pack_alpha(picture.alpha) if picture.alpha is not None else None,
+    )
+
+
+def decode(
+    data: bytes,
+    *,
+    strict: bool = False,
+    device: DeviceWish = None,
+    max_pixels: int = MAX_PIXELS,
+    progress: ProgressCallback = ignore_progress,
+    cancel: CancelToken | None = None,
+) -> Decoded:
+    """Decode a file.
+
+    Args:
+        data: the bytes of an .lsi file.
+        strict: any damage is an error; otherwise what is sound is decoded, and the rest is drawn hatched over the
+            preview or grey, and listed.
+        device: where the synthesis runs.
+        max_pixels: refuse larger pictures.
+
+    Raises:
+        NotACompressedFile, UnsupportedVersion, ModelMismatch, LimitError: it cannot be decoded at all.
+        DamagedFile: nothing of it can be saved, or it is damaged and `strict` is set.
+        Cancelled: `cancel` was set; it is read between groups and windows.
+    """
+    header = read_container(data, max_pixels=max_pixels)
+    if strict and header.problems:
+        raise DamagedFile(header.problems[0], "Get the file again, or decode it without strict mode to save the rest.")
+    codec = open_codec_by_hash(header.model_name, header.model_hash, device)
+    if header.halo != codec.entropy_network.synthesis_halo:
+        raise DamagedFile("The header of the file does not fit its model.", "Get the file again.")
+    notes = list(header.problems)
+    pixels, damaged = _decode_pixels(codec, data, header, strict, progress, cancel or never_cancelled())
+    if damaged:
+        notes.append(f"{len(damaged)} of {len(header.groups)} parts of the picture are damaged and drawn hatched.")
+    alpha = _decode_alpha(data, header, strict, notes)
+    picture = Picture(pixels, alpha, section_payload(data, header, "exif"), notes=tuple(notes), stored_bytes=len(data))
+    return Decoded(picture, header, tuple(damaged))
+
+
+def _decode_pixels(
+    codec: CodecModel, data: bytes, header: Header, strict: bool, progress: ProgressCallback, cancel: CancelToken
+) -> tuple[np.ndarray, list[DamagedTile]]:
+    rows, columns = latent_grid(header.width, header.height)
+    level, halo = codec.level(header.quality), codec.entropy_network.synthesis_halo
+    grid = list(windows(rows, columns))
+    total = len(header.groups) + len(grid)
+    reader = _LatentReader(codec, data, header, level, strict)
+    if not any(_sound(data, group) for group in header.groups):
+        # Found before memory for the picture is taken.
+        raise DamagedFile("All of the picture is damaged.", "Get the file again.")
+    pixels = np.empty((header.height, header.width, 3), dtype=np.uint8)
+    progress(Progress(0, total, "Decoding"))
+    for finished, window in enumerate(grid):
+        seen = window.grown(halo, rows, columns)
+        for _ in reader.read_rows(seen.bottom):
+            cancel.raise_if_cancelled()
+            progress(Progress(reader.done + finished, total, f"Decoding: part {reader.done} of {len(header.groups)}"))
+        cancel.raise_if_cancelled()
+        decoded = codec.synthesise(reader.window(seen), header.quality)
+        top, left = window.top * LATENT_STRIDE, window.left * LATENT_STRIDE
+        bottom = min(header.height, window.bottom * LATENT_STRIDE)
+        right = min(header.width, window.right * LATENT_STRIDE)
+        y, x = top - seen.top * LATENT_STRIDE, left - seen.left * LATENT_STRIDE
+        pixels[top:bottom, left:right] = decoded[y : y + bottom - top, x : x + right - left]
+        if window.right == columns:
+            reader.forget_rows(window.bottom - halo)
+        progress(Progress(reader.done + finished + 1, total, "Decoding"))
+    if len(reader.damaged) == len(header.groups):
+        raise DamagedFile("All of the picture is damaged.", "Get the file again.")
+    _hatch(pixels, reader.damaged, open_preview(header.preview))
+    return pixels, reader.damaged
+
+
+def _sound(data: bytes, group: GroupEntry) -> bool:
+    try:
+        group_stream(data, group)
+    except DamagedFile:
+        return False
+    return True
+
+
+class _LatentReader:
+    """Decodes groups row by row and keeps only the rows that windows still need."""
+
+    def __init__(self, codec: CodecModel, data: bytes, header: Header, level: int, strict: bool) -> None:
+        self._codec, self._data, self._header, self._level, self._strict = codec, data, header, level, strict
+        self._rows: dict[int, np.ndarray] = {}
+        self._next = 0
+        self.done = 0
+        self.damaged: list[DamagedTile] = []
+
+    def read_rows(self, bottom: int) -> Iterator[None]:
+        """Decode all groups above latent row `bottom`; yields before each."""
+        columns, rows = self._header.tiles
+        height, width = latent_grid(self._header.width, self._header.height)
+        while self._next < rows and self._next * GROUP_LATENTS < bottom:
+            row = self._next
+            tall = min(GROUP_LATENTS, height - row * GROUP_LATENTS)
+            channels = self._codec.entropy_network.config.latent_channels
+            parts = []
+            for group in self._header.groups[row * columns : (row + 1) * columns]:
+                yield
+                wide = min(GROUP_LATENTS, width - group.x // LATENT_STRIDE)
+                parts.append(self._read(group, channels, tall, wide))
+                self.done += 1
+            self._rows[row] = np.concatenate(parts, axis=2)
+            self._next += 1
+
+    def _read(self, group: GroupEntry, channels: int, height: int, width: int) -> np.ndarray:
+        try:
+            stream = group_stream(self._data, group)
+            latents, checksum = decode_group(self._codec, stream, height, width, self._level)
+            if checksum != group.symbol_crc:
+                raise DamagedFile(
+                    f"The part at {group.x}, {group.y} decodes to other values than were encoded.",
+                    "Get the file again; if that does not help, please report it.",
+                )
+            return latents
+        except DamagedFile as error:
+            if self._strict:
+                raise
+            self.damaged.append(DamagedTile(group.x, group.y, group.width, group.height, error.problem))
+            return np.zeros((channels, height, width), dtype=np.int16)
+
+    def window(self, box: Window) -> np.ndarray:
+        """Latents (M, h, w) int16 of a box whose rows were read."""
+        first, last = box.top // GROUP_LATENTS, (box.bottom - 1) // GROUP_LATENTS
+        strip = np.concatenate([self._rows[row][:, :, box.left : box.right] for row in range(first, last + 1)], axis=1)
+        start = first * GROUP_LATENTS
+        return strip[:, box.top - start : box.bottom - start]
+
+    def forget_rows(self, above: int) -> None:
+        """Drop the rows of groups that end at or above latent row `above`."""
+        for row in [row for row in self._rows if (row + 1) * GROUP_LATENTS <= above]:
+            del self._rows[row]
+
+
+def _pixels_of(pixels: np.ndarray, box: Window) -> np.ndarray:
+    """The pixels under a box of latents, the picture continued by its last row and column."""
+    height, width = pixels.shape[:2]
+    bottom, right = box.bottom * LATENT_STRIDE, box.right * LATENT_STRIDE
+    part = pixels[box.top * LATENT_STRIDE : min(bottom, height), box.left * LATENT_STRIDE : min(right, width)]
+    missing = ((0, max(0, bottom - height)), (0, max(0, right - width)), (0, 0))
+    return np.ascontiguousarray(np.pad(part, missing, mode="edge"))
+
+
+def _decode_alpha(data: bytes, header: Header, strict: bool, notes: list[str]) -> np.ndarray | None:
+    payload = section_payload(data, header, "ALPH")
+    if payload is None:
+        return None
+    try:
+        return unpack_alpha(payload, header.width, header.height)
+    except DamagedFile as error:
+        if strict:
+            raise
+        notes.append(error.problem)
+        return None
+
+
+def _hatch(pixels: np.ndarray, damaged: list[DamagedTile], preview: np.ndarray | None) -> None:
+    """Draw damaged parts from the preview, or grey, with diagonal stripes."""
+    height, width = pixels.shape[:2]
+    for tile in damaged:
+        y, x = np.ogrid[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width]
+        area = np.full((tile.height, tile.width, 3), 128, dtype=np.uint8)
+        if preview is not None:
+            area = preview[y * preview.shape[0] // height, x * preview.shape[1] // width]
+        stripes = (x + y) // 6 % 4 == 0
+        pixels[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width] = np.where(stripes[..., None], 32, area)

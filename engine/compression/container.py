@@ -1,0 +1,351 @@
+"""The .lsi container, version 1: what the bytes mean, and every check that comes before memory is allocated.
+
+docs/format.md is the description for people. This module imports neither torch nor a picture library, so that a file's
+header can be read at once.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.errors import DamagedFile, LimitError, NotACompressedFile, UnsupportedVersion
+
+MAGIC = b"\x8aLSI\r\n\x1a\n"
+MAJOR, MINOR = 1, 0
+DEFAULT_SUFFIX = ".lsi"
+MIME_TYPE = "image/x-latent-studio"
+
+MAX_PIXELS = 2**28
+MAX_SIDE = 65_535
+MAX_SECTIONS = 16
+GROUP_LOG2 = 9
+GROUP_SIZE = 1 << GROUP_LOG2
+LATENT_STRIDE = 16
+
+# magic | major u8 | minor u8 | features u16 | width u32 | height u32 | quality*100 u16 | log2 of group u8 | halo u8
+# | sections u8 | 3 zero bytes | CRC-32 of all before
+_PREAMBLE = struct.Struct("<8sBBHIIHBBB3sI")
+_ENTRY = struct.Struct("<4sII")  # type | length | CRC-32 of the payload
+_GROUP = struct.Struct("<III")  # length | CRC-32 of the stream | CRC-32 of the decoded symbols
+_CRC = struct.Struct("<I")
+
+# Feature bits of the low byte change how a file must be read; those of the high byte may be ignored.
+_KNOWN_FEATURES = 0
+
+# Sections with a capital first letter must be understood; others may be skipped. In file order, with their limits.
+SECTION_LIMITS: dict[str, int] = {
+    "MODL": 32 + 64,
+    "prev": 64 * 1024,
+    "exif": 64 * 1024,
+    "ALPH": 2**29,
+    "GRPI": 12 * (MAX_PIXELS // GROUP_SIZE + 2 * MAX_SIDE),
+    "GRPS": 2**31,
+}
+_REQUIRED = ("MODL", "GRPI", "GRPS")
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the file.
+
+    Attributes:
+        name: four letters.
+        bytes: its length.
+        offset: where it starts in the file.
+        intact: whether its checksum holds; False too when the file ends before it does.
+    """
+
+    name: str
+    bytes: int
+    offset: int
+    intact: bool
+
+
+@dataclass(frozen=True)
+class GroupEntry:
+    """A group of 512 x 512 pixels (less at the right and lower border) that is coded by itself.
+
+    Attributes:
+        index: in raster order.
+        x, y, width, height: what it covers of the picture, in pixels.
+        bytes: length of its stream.
+        offset: where the stream starts in the file.
+        stream_crc, symbol_crc: CRC-32 of the stream and of the symbols it decodes to.
+    """
+
+    index: int
+    x: int
+    y: int
+    width: int
+    height: int
+    bytes: int
+    offset: int
+    stream_crc: int
+    symbol_crc: int
+
+
+@dataclass(frozen=True)
+class Header:
+    """Everything that a file says of itself.
+
+    Attributes:
+        width, height: in pixels.
+        quality: 0..100.
+        model_name, model_hash: registry name and SHA-256 (hexadecimal) of the model that decodes it.
+        halo: how many latents beyond a group its pixels depend on.
+        sections: in file order.
+        groups: in raster order.
+        preview: a small JPEG or WebP file, or None.
+        file_bytes: length of the whole file.
+        problems: what is damaged, in words, empty for an intact file.
+    """
+
+    version: tuple[int, int]
+    width: int
+    height: int
+    quality: float
+    model_name: str
+    model_hash: str
+    halo: int
+    sections: tuple[Section, ...]
+    groups: tuple[GroupEntry, ...]
+    preview: bytes | None
+    file_bytes: int
+    problems: tuple[str, ...] = ()
+
+    @property
+    def bits_per_pixel(self) -> float:
+        """Of the whole file."""
+        return 8.0 * self.file_bytes / (self.width * self.height)
+
+    @property
+    def tiles(self) -> tuple[int, int]:
+        """Columns and rows of groups."""
+        return group_grid(self.width, self.height)
+
+    def section(self, name: str) -> Section | None:
+        """The section of that name, or None."""
+        return next((section for section in self.sections if section.name == name), None)
+
+
+def group_grid(width: int, height: int) -> tuple[int, int]:
+    """Columns and rows of groups of a picture."""
+    return -(-width // GROUP_SIZE), -(-height // GROUP_SIZE)
+
+
+def group_box(index: int, width: int, height: int) -> tuple[int, int, int, int]:
+    """x, y, width, height in pixels of a group."""
+    columns, _ = group_grid(width, height)
+    x, y = index % columns * GROUP_SIZE, index // columns * GROUP_SIZE
+    return x, y, min(GROUP_SIZE, width - x), min(GROUP_SIZE, height - y)
+
+
+def check_size(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
+    """Raise `LimitError` for a picture that the format or the limit does not allow."""
+    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
+        raise LimitError(f"The picture is {width} x {height} pixels.", f"Sides from 1 to {MAX_SIDE} are possible.")
+    if width * height > max_pixels:
+        raise LimitError(
+            f"The picture has {width * height / 1e6:.0f} megapixels, more than the limit of {max_pixels / 1e6:.0f}.",
+            "Raise the limit if you trust where it comes from.",
+        )
+
+
+@dataclass(frozen=True)
+class EncodedGroup:
+    """What the writer needs of a group."""
+
+    stream: bytes
+    symbol_crc: int
+
+
+def write_container(
+    *,
+    width: int,
+    height: int,
+    quality: float,
+    halo: int,
+    model_name: str,
+    model_hash: str,
+    groups: Sequence[EncodedGroup],
+    preview: bytes | None = None,
+    exif: bytes | None = None,
+    alpha: bytes | None = None,
+) -> bytes:
+    """Assemble a file.
+
+    Args:
+        width, height: in pixels.
+        quality: 0..100, stored in hundredths.
+        halo: in latents, 0..255.
+        model_name: at most 64 bytes as UTF-8.
+        model_hash: SHA-256 in hexadecimal.
+        groups: in raster order, as many as `group_grid` says.
+        preview, exif, alpha: section payloads or None.
+    """
+    check_size(width, height)
+    columns, rows = group_grid(width, height)
+    if len(groups) != columns * rows:
+        raise ValueError(f"{columns * rows} groups are needed, not {len(groups)}")
+    index = b"".join(_GROUP.pack(len(g.stream), zlib.crc32(g.stream), g.symbol_crc) for g in groups)
+    payloads = {
+        "MODL": bytes.fromhex(model_hash) + model_name.encode("utf-8"),
+        "prev": preview,
+        "exif": exif,
+        "ALPH": alpha,
+        "GRPI": index,
+        "GRPS": b"".join(group.stream for group in groups),
+    }
+    present = [(name, payload) for name, payload in payloads.items() if payload is not None]
+    for name, payload in present:
+        if len(payload) > SECTION_LIMITS[name]:
+            raise LimitError(f"The {name} section would take {len(payload)} bytes.", "Leave it out.")
+    head = _PREAMBLE.pack(
+        MAGIC, MAJOR, MINOR, 0, width, height, round(quality * 100), GROUP_LOG2, halo, len(present), bytes(3), 0
+    )[: -_CRC.size]
+    table = b"".join(_ENTRY.pack(name.encode(), len(data), zlib.crc32(data)) for name, data in present)
+    parts = [head, _CRC.pack(zlib.crc32(head)), table, _CRC.pack(zlib.crc32(table)), *(data for _, data in present)]
+    return b"".join(parts)
+
+
+def read_container(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
+    """Read and verify everything but the symbols themselves. Damage outside the necessary parts lands in `problems`.
+
+    Raises:
+        NotACompressedFile: the bytes do not start as such a file does.
+        UnsupportedVersion: the file uses something that this program does not know.
+        LimitError: the picture is larger than allowed.
+        DamagedFile: a part without which nothing can be decoded is damaged.
+    """
+    width, height, quality, halo, count, version = _read_preamble(data)
+    check_size(width, height, max_pixels)
+    sections, problems = _read_table(data, count)
+    found = {section.name: section for section in sections}
+    model = _payload(data, found["MODL"])
+    name, digest = _read_model(model)
+    groups = _read_groups(_payload(data, found["GRPI"]), width, height, found["GRPS"])
+    preview = found.get("prev")
+    return Header(
+        version=version,
+        width=width,
+        height=height,
+        quality=quality,
+        model_name=name,
+        model_hash=digest,
+        halo=halo,
+        sections=tuple(sections),
+        groups=groups,
+        preview=_payload(data, preview) if preview is not None and preview.intact else None,
+        file_bytes=len(data),
+        problems=tuple(problems),
+    )
+
+
+def section_payload(data: bytes, header: Header, name: str) -> bytes | None:
+    """The bytes of an intact section; None where there is none or it is damaged."""
+    section = header.section(name)
+    return _payload(data, section) if section is not None and section.intact else None
+
+
+def group_stream(data: bytes, group: GroupEntry) -> bytes:
+    """The verified stream of one group; reads no other part of the file. Raises `DamagedFile`."""
+    stream = data[group.offset : group.offset + group.bytes]
+    if len(stream) != group.bytes or zlib.crc32(stream) != group.stream_crc:
+        raise _damaged(f"The part at {group.x}, {group.y} ({group.width} x {group.height} pixels)")
+    return stream
+
+
+def _read_preamble(data: bytes) -> tuple[int, int, float, int, int, tuple[int, int]]:
+    if len(data) == 0:
+        raise NotACompressedFile("The file is empty.", "Choose another file.")
+    if not data.startswith(MAGIC[: min(len(data), len(MAGIC))]):
+        raise NotACompressedFile(
+            "This is not a Latent Studio image: its first bytes are different.", "Choose an .lsi file."
+        )
+    if len(data) < _PREAMBLE.size:
+        raise _damaged("The file ends within its header and", "cut short")
+    fields = _PREAMBLE.unpack_from(data)
+    _, major, minor, features, width, height, quality, group_log2, halo, count, spare, crc = fields
+    if zlib.crc32(data[: _PREAMBLE.size - _CRC.size]) != crc:
+        raise _damaged("The header of the file")
+    if major != MAJOR or features & 0xFF & ~_KNOWN_FEATURES:
+        raise UnsupportedVersion(
+            f"The file has format version {major}.{minor} (features {features:#06x}); this program reads {MAJOR}.",
+            "Install a newer Latent Studio.",
+        )
+    if quality > 10_000 or group_log2 != GROUP_LOG2 or not 1 <= count <= MAX_SECTIONS or any(spare):
+        raise _damaged("The header of the file")
+    return width, height, quality / 100.0, halo, count, (major, minor)
+
+
+def _read_table(data: bytes, count: int) -> tuple[list[Section], list[str]]:
+    start = _PREAMBLE.size
+    end = start + count * _ENTRY.size
+    if len(data) < end + _CRC.size:
+        raise _damaged("The file ends within its table of sections and", "cut short")
+    if zlib.crc32(data[start:end]) != _CRC.unpack_from(data, end)[0]:
+        raise _damaged("The table of sections")
+    order = list(SECTION_LIMITS)
+    sections: list[Section] = []
+    problems: list[str] = []
+    offset = end + _CRC.size
+    last = -1
+    for kind, length, crc in _ENTRY.iter_unpack(data[start:end]):
+        name = kind.decode("latin-1")
+        if name not in SECTION_LIMITS:
+            if not name[:1].islower():
+                raise UnsupportedVersion(f"The file needs a section {name!r}.", "Install a newer Latent Studio.")
+        elif order.index(name) <= last or length > SECTION_LIMITS[name]:
+            raise _damaged("The table of sections")
+        else:
+            last = order.index(name)
+        intact = offset + length <= len(data) and zlib.crc32(memoryview(data)[offset : offset + length]) == crc
+        if not intact:
+            problems.append(f"The section {name} is damaged.")
+        sections.append(Section(name, length, offset, intact))
+        offset += length
+    for name in _REQUIRED:
+        section = next((section for section in sections if section.name == name), None)
+        if section is None or (not section.intact and name != "GRPS"):
+            raise _damaged(f"The section {name}")
+    if offset > len(data):
+        problems.append(f"The file is cut short: {offset - len(data)} of {offset} bytes are missing.")
+    elif offset < len(data):
+        problems.append(f"{len(data) - offset} unknown bytes follow the end of the picture.")
+    return sections, problems
+
+
+def _read_model(payload: bytes) -> tuple[str, str]:
+    try:
+        name = payload[32:].decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _damaged("The name of the model") from error
+    if len(payload) < 33 or not name.isprintable():
+        raise _damaged("The name of the model")
+    return name, payload[:32].hex()
+
+
+def _read_groups(index: bytes, width: int, height: int, streams: Section) -> tuple[GroupEntry, ...]:
+    columns, rows = group_grid(width, height)
+    if len(index) != columns * rows * _GROUP.size:
+        raise _damaged("The index of parts")
+    groups: list[GroupEntry] = []
+    offset = streams.offset
+    for number, (length, stream_crc, symbol_crc) in enumerate(_GROUP.iter_unpack(index)):
+        box = group_box(number, width, height)
+        groups.append(GroupEntry(number, *box, length, offset, stream_crc, symbol_crc))
+        offset += length
+    if offset != streams.offset + streams.bytes:
+        raise _damaged("The index of parts")
+    return tuple(groups)
+
+
+def _payload(data: bytes, section: Section) -> bytes:
+    return data[section.offset : section.offset + section.bytes]
+
+
+def _damaged(what: str, how: str = "damaged") -> DamagedFile:
+    return DamagedFile(f"{what} is {how}.", "Get the file again from where it came from.")

@@ -1,0 +1,154 @@
+"""Compressing and decoding files: what the command line and batches call for each one."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.compression.codec import DamagedTile, decode, encode
+from engine.compression.codec_model import DeviceWish
+from engine.compression.container import MAX_PIXELS
+from engine.compression.settings import EncodeSettings
+from engine.errors import LatentStudioError, LimitError, PictureError, UsageError
+from engine.evaluation.image_quality import ms_ssim, psnr
+from engine.files import write_bytes
+from engine.image import open_picture, save_picture
+from engine.progress import CancelToken, ProgressCallback, ignore_progress
+
+# More than any file of the largest picture that the format allows.
+_MAX_FILE_BYTES = 2**31
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """What compressing one file gave."""
+
+    source: Path
+    target: Path
+    original_bytes: int
+    compressed_bytes: int
+    width: int
+    height: int
+    bits_per_pixel: float
+    psnr: float
+    ms_ssim: float
+    seconds_encode: float
+    seconds_decode: float
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DecodedFileReport:
+    """What decoding one file gave; `damaged_tiles` and `notes` are empty for an intact file."""
+
+    source: Path
+    target: Path
+    compressed_bytes: int
+    width: int
+    height: int
+    seconds_decode: float
+    damaged_tiles: tuple[DamagedTile, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def compress_file(
+    source: Path,
+    target: Path,
+    settings: EncodeSettings = EncodeSettings(),  # noqa: B008 - frozen
+    *,
+    overwrite: bool = True,
+    device: DeviceWish = None,
+    progress: ProgressCallback = ignore_progress,
+    cancel: CancelToken | None = None,
+) -> FileReport:
+    """Compress a picture file; the result is decoded once, which checks it and gives the figures, before it is kept.
+
+    Raises:
+        PictureError, LimitError: the source cannot be read.
+        OutputError: the target cannot be written.
+        UsageError: source and target are the same file.
+        Cancelled.
+    """
+    source, target = Path(source), Path(target)
+    _refuse_same(source, target)
+    picture = open_picture(source)
+    started = time.perf_counter()
+    data = encode(picture, settings, device=device, progress=progress, cancel=cancel)
+    encoded = time.perf_counter()
+    decoded = decode(data, strict=True, device=device, cancel=cancel).picture
+    finished = time.perf_counter()
+    figures = psnr(picture.pixels, decoded.pixels), ms_ssim(picture.pixels, decoded.pixels)
+    write_bytes(target, data, overwrite=overwrite)
+    return FileReport(
+        source=source,
+        target=target,
+        original_bytes=picture.stored_bytes or source.stat().st_size,
+        compressed_bytes=len(data),
+        width=picture.width,
+        height=picture.height,
+        bits_per_pixel=8.0 * len(data) / (picture.width * picture.height),
+        psnr=figures[0],
+        ms_ssim=figures[1],
+        seconds_encode=encoded - started,
+        seconds_decode=finished - encoded,
+        notes=picture.notes,
+    )
+
+
+def read_compressed(source: Path) -> bytes:
+    """The bytes of an .lsi file. Raises `PictureError` or `LimitError` where it cannot be read."""
+    source = Path(source)
+    try:
+        size = source.stat().st_size
+        if source.is_dir():
+            raise PictureError(f"{source} is a folder.", "Choose a file.")
+        if size > _MAX_FILE_BYTES:
+            raise LimitError(f"{source} has {size} bytes, more than any compressed picture.", "Choose another file.")
+        return source.read_bytes()
+    except FileNotFoundError as error:
+        raise PictureError(f"There is no file {source}.", "Check its name.") from error
+    except OSError as error:
+        raise PictureError(f"{source} cannot be read: {error.strerror or error}.", "Check its rights.") from error
+
+
+def decode_file(
+    source: Path,
+    target: Path,
+    *,
+    strict: bool = False,
+    overwrite: bool = True,
+    device: DeviceWish = None,
+    max_pixels: int = MAX_PIXELS,
+    progress: ProgressCallback = ignore_progress,
+    cancel: CancelToken | None = None,
+) -> DecodedFileReport:
+    """Decode an .lsi file to a picture file whose format its suffix names.
+
+    Raises:
+        CodecError: it cannot be decoded, or is damaged and `strict` is set.
+        PictureError, OutputError: a file cannot be read or written.
+        Cancelled.
+    """
+    source, target = Path(source), Path(target)
+    _refuse_same(source, target)
+    data = read_compressed(source)
+    started = time.perf_counter()
+    try:
+        result = decode(data, strict=strict, device=device, max_pixels=max_pixels, progress=progress, cancel=cancel)
+    except LatentStudioError as error:
+        if str(source) not in error.problem and not isinstance(error, UsageError):
+            error.problem = f"{source}: {error.problem}"
+            error.args = (f"{error.problem} {error.remedy}".strip(),)
+        raise
+    seconds = time.perf_counter() - started
+    save_picture(result.picture, target, overwrite=overwrite)
+    return DecodedFileReport(
+        source, target, len(data), result.picture.width, result.picture.height, seconds,
+        result.damaged_tiles, result.picture.notes,
+    )  # fmt: skip
+
+
+def _refuse_same(source: Path, target: Path) -> None:
+    if target.exists() and source.exists() and target.samefile(source):
+        raise UsageError(f"{source} would be overwritten by its own result.", "Choose another name.")

@@ -1,0 +1,89 @@
+"""What travels beside the latents: the opacity plane, the EXIF block without its place, the preview."""
+
+from __future__ import annotations
+
+import io
+import zlib
+
+import numpy as np
+from PIL import Image
+
+from engine.errors import DamagedFile
+
+_GPS_INFO = 0x8825
+_MAKER_NOTE = 0x927C
+_EXIF_INFO = 0x8769
+_MAX_EXIF = 64 * 1024
+
+_PREVIEW_SIDE = 160
+_PREVIEW_MIN_PIXELS = 2**20
+# A preview may make a file longer by at most this share.
+_PREVIEW_SHARE = 0.03
+
+
+def pack_alpha(alpha: np.ndarray) -> bytes:
+    """(H, W) uint8 -> a byte that names the prediction (0 none, 1 left, 2 above), then the differences, deflated."""
+    left, above = alpha.copy(), alpha.copy()
+    left[:, 1:] -= alpha[:, :-1]
+    above[1:] -= alpha[:-1]
+    packed = (bytes([kind]) + zlib.compress(plane.tobytes(), 9) for kind, plane in enumerate((alpha, left, above)))
+    return min(packed, key=len)
+
+
+def unpack_alpha(data: bytes, width: int, height: int) -> np.ndarray:
+    """The inverse of `pack_alpha`; never inflates more than the picture's size. Raises `DamagedFile`."""
+    size = width * height
+    inflater = zlib.decompressobj()
+    try:
+        raw = inflater.decompress(data[1:], size + 1)
+    except zlib.error as error:
+        raise DamagedFile("The opacity plane is damaged.", "Get the file again.") from error
+    if len(raw) != size or not inflater.eof or inflater.unused_data or data[0] > 2:
+        raise DamagedFile("The opacity plane is damaged.", "Get the file again.")
+    plane = np.frombuffer(raw, dtype=np.uint8).reshape(height, width)
+    if data[0] == 0:
+        return plane.copy()
+    return np.cumsum(plane, axis=2 - data[0], dtype=np.uint8)
+
+
+def clean_exif(exif: bytes) -> bytes | None:
+    """The EXIF block without GPS data; None where it cannot be read or stays larger than the format allows."""
+    block = Image.Exif()
+    try:
+        block.load(exif)
+        block.get_ifd(_EXIF_INFO)
+        if _GPS_INFO in block:
+            del block[_GPS_INFO]
+        cleaned = block.tobytes()
+        if len(cleaned) > _MAX_EXIF:
+            block.get_ifd(_EXIF_INFO).pop(_MAKER_NOTE, None)
+            cleaned = block.tobytes()
+    except Exception:  # Pillow raises whatever its parser meets in broken blocks
+        return None
+    return cleaned if len(cleaned) <= _MAX_EXIF else None
+
+
+def make_preview(pixels: np.ndarray, file_bytes: int) -> bytes | None:
+    """A small WebP picture for a file of `file_bytes`; None for small pictures and where it would weigh too much."""
+    if pixels.shape[0] * pixels.shape[1] < _PREVIEW_MIN_PIXELS:
+        return None
+    # Every n-th pixel is enough to shrink by n/2 first: the thumbnail filter then works on few pixels.
+    step = max(1, max(pixels.shape[:2]) // (4 * _PREVIEW_SIDE))
+    small = Image.fromarray(np.ascontiguousarray(pixels[::step, ::step]))
+    small.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    small.save(buffer, "WEBP", quality=30, method=4)
+    return buffer.getvalue() if buffer.tell() <= _PREVIEW_SHARE * file_bytes else None
+
+
+def open_preview(preview: bytes | None) -> np.ndarray | None:
+    """The preview's pixels (h, w, 3), or None where there is none or it cannot be read."""
+    if preview is None:
+        return None
+    try:
+        with Image.open(io.BytesIO(preview), formats=("WEBP", "JPEG")) as image:
+            if max(image.size) > 1024:
+                return None
+            return np.asarray(image.convert("RGB"))
+    except Exception:  # any fault of a decoder means: no preview
+        return None

@@ -1,0 +1,80 @@
+"""The pages of the window. A module is imported when its page is first shown, so that the window paints at once."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, cast
+
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QWidget
+
+from gui.services.context import Services
+
+
+class Page(Protocol):
+    """What the window asks of a page, which is a `QWidget` as well."""
+
+    title: str
+    icon_name: str
+
+    def page_actions(self) -> list[QAction]:
+        """Actions for the toolbar and the command palette."""
+        ...
+
+    def inspector(self) -> QWidget:
+        """The panel at the right."""
+        ...
+
+    def open_paths(self, paths: list[Path]) -> None:
+        """Files or folders were dropped, chosen or named on the command line."""
+        ...
+
+    def paste(self) -> None:
+        """Take what is on the clipboard."""
+        ...
+
+
+@dataclass(frozen=True)
+class PageEntry:
+    """One place in the rail.
+
+    Attributes:
+        key: stable name, also the stem of the modules `gui.pages.KEY_page` and `gui.controllers.KEY_controller`.
+        title: for people.
+        icon: name of the icon.
+        hint: one sentence for the tooltip.
+    """
+
+    key: str
+    title: str
+    icon: str
+    hint: str
+
+    @property
+    def available(self) -> bool:
+        """Whether this installation holds the page."""
+        return importlib.util.find_spec(f"gui.pages.{self.key}_page") is not None
+
+    def create(self, services: Services) -> Page:
+        """Import and build the page with its controller."""
+        name = self.key.title().replace("_", "")
+        controllers = importlib.import_module(f"gui.controllers.{self.key}_controller")
+        pages = importlib.import_module(f"gui.pages.{self.key}_page")
+        controller = getattr(controllers, f"{name}Controller")(services)
+        page = getattr(pages, f"{name}Page")(controller, services)
+        if controller.parent() is None:
+            # The controller lives as long as its page, and its live channels with it.
+            controller.setParent(page)
+        return cast(Page, page)
+
+
+PAGES = (
+    PageEntry("compress", "Compress", "compress", "Make photos small with a learned codec"),
+    PageEntry("generate", "Generate", "generate", "Make pictures by choosing a class"),
+    PageEntry("latents", "Latents", "latents", "Explore a latent space with sliders"),
+    PageEntry("segment", "Segment", "segment", "Find what is where in a picture"),
+    PageEntry("train", "Train", "train", "Train a model from a recipe"),
+)

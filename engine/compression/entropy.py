@@ -51,7 +51,7 @@ class Table:
         # Quotients by a power of two are exact in float32, so that every machine builds the same model.
         probabilities = (counts / counts.sum()).astype(np.float32)
         model = _coding.model.Categorical(probabilities, perfect=False, lazy=False)
-        return cls(low - radius, high - radius, model, -np.log2(counts / counts.sum()))
+        return cls(low - radius, high - radius, model, -np.log2(np.maximum(counts, 0.5) / counts.sum()))
 
 
 class GroupEncoder:

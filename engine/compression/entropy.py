@@ -47,7 +47,7 @@ class Table:
         low, high = (int(used[0]), int(used[-1])) if len(used) else (radius, radius)
         counts = np.append(frequencies[low : high + 1], frequencies[-1]).astype(np.float64)
         # Quotients by a power of two are exact in float32, so that every machine builds the same model.
-        probabilities = (np.maximum(counts, 1) / counts.sum()).astype(np.float32)
+        probabilities = (counts / counts.sum()).astype(np.float32)
         model = _coding.model.Categorical(probabilities, perfect=False, lazy=False)
         return cls(low - radius, high - radius, model)
 

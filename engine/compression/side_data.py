@@ -15,10 +15,10 @@ _MAKER_NOTE = 0x927C
 _EXIF_INFO = 0x8769
 _MAX_EXIF = 64 * 1024
 
-_PREVIEW_SIDE = 192
+_PREVIEW_SIDE = 160
 _PREVIEW_MIN_PIXELS = 2**20
 # A preview may make a file longer by at most this share.
-_PREVIEW_SHARE = 0.02
+_PREVIEW_SHARE = 0.03
 
 
 def pack_alpha(alpha: np.ndarray) -> bytes:
@@ -72,7 +72,7 @@ def make_preview(pixels: np.ndarray, file_bytes: int) -> bytes | None:
     small = Image.fromarray(np.ascontiguousarray(pixels[::step, ::step]))
     small.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    small.save(buffer, "WEBP", quality=40, method=4)
+    small.save(buffer, "WEBP", quality=30, method=4)
     return buffer.getvalue() if buffer.tell() <= _PREVIEW_SHARE * file_bytes else None
 
 

@@ -1,9 +1,9 @@
 """HyperpriorCodec: a variable-rate learned image codec whose entropy path is integer arithmetic.
 
 Transforms work at 1/8 and 1/16 of the picture on depthwise and 1x1 convolutions. Latents `y` (at 1/16) are coded in
-four steps (two channel halves x checkerboard) under Gaussians whose mean and scale come from hyper-latents `z` (at
-1/64) and from what is decoded already. Balle et al. 2018, Minnen et al. 2018 (mean-scale hyperprior), He et al. 2021
-(checkerboard), Cui et al. 2021 (gain units), Balle et al. 2019 (integer networks).
+four steps (two channel halves x checkerboard) under Laplace densities whose mean and scale come from hyper-latents
+`z` (at 1/64) and from what is decoded already. Balle et al. 2018, Minnen et al. 2018 (mean-scale hyperprior), He et
+al. 2021 (checkerboard), Cui et al. 2021 (gain units), Balle et al. 2019 (integer networks).
 
 Everything the entropy decoder depends on is computed on integers that a float32 holds exactly: weights are int8,
 activations uint8, and every sum stays below 2^24, whatever the order of summation (see `IntegerConv`). So encoder and
@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from engine.losses.rate_distortion import gaussian_bits, logistic_bits, rate_distortion
+from engine.losses.rate_distortion import laplace_bits, logistic_bits, rate_distortion
 from engine.models.card import ModelCard
 from engine.models.network import Batch, Network, TrainingMoment
 
@@ -39,6 +39,9 @@ LATENT_RADIUS = 255
 HYPER_RADIUS = 63
 LATENT_TOTAL = 2**16
 HYPER_TOTAL = 2**15
+
+# How many observed symbols the densities of the training outweigh in the tables.
+_PRIOR_COUNT = 100.0
 
 # Latents per unit of an orthonormal transform of pixels in -1..1: makes 1 the best step size at quality 50.
 LATENT_UNIT = 2.8
@@ -203,7 +206,7 @@ class HyperSynthesis(nn.Module):
         return clipped_relu(self.leave(value) + self.leave_bias(row))
 
 
-class Gaussians(NamedTuple):
+class Distribution(NamedTuple):
     """Distribution of half of the latents: mean in 1/16 steps, scale in quarter bins, both integers (B, C, H, W)."""
 
     mean: Tensor
@@ -239,7 +242,7 @@ class ContextModel(nn.Module):
         """What all steps share: the part of the first layer that depends on hyper features and quality level only."""
         return self.from_hyper(features) + self.quality_bias(level)
 
-    def forward(self, prepared: Tensor, first: Tensor | None, second: Tensor | None, step: int) -> Gaussians:
+    def forward(self, prepared: Tensor, first: Tensor | None, second: Tensor | None, step: int) -> Distribution:
         """Distribution of the channel half that `step` codes, at all positions.
 
         Args:
@@ -257,7 +260,7 @@ class ContextModel(nn.Module):
         value = clipped_relu(self.middle(value) + self.middle_bias(row))
         mean, scale = self.leave(value).chunk(2, dim=1)
         mean = _floor(mean + self.mean_bias(row)).clamp(-4080.0, 4080.0)
-        return Gaussians(mean, clipped_relu(scale + self.scale_bias(row)))
+        return Distribution(mean, clipped_relu(scale + self.scale_bias(row)))
 
 
 class ResidualBlock(nn.Module):
@@ -518,7 +521,7 @@ class HyperpriorCodec(Network[HyperpriorCodecConfig]):
             y_rate, z_rate = (y + torch.rand_like(y) - 0.5, z + torch.rand_like(z) - 0.5) if noise else (y_hat, z_hat)
             hyper_mean = self.hyper_mean[level][:, :, None, None]
             hyper_scale = self.hyper_log_scale[level].exp()[:, :, None, None]
-            bits = gaussian_bits(y_rate - mean, scale).sum(dim=(1, 2, 3))
+            bits = laplace_bits(y_rate - mean, scale).sum(dim=(1, 2, 3))
             bits = bits + logistic_bits(z_rate - hyper_mean, hyper_scale).sum(dim=(1, 2, 3))
         return self.synthesis(y_hat * gains.restore, gains.filter), bits
 
@@ -561,18 +564,49 @@ class HyperpriorCodec(Network[HyperpriorCodecConfig]):
 
     @torch.no_grad()
     def finish(self, batches: Iterable[Batch], card: ModelCard) -> ModelCard:
-        """Round the integer path to what float16 stores exactly and compute all frequency tables."""
+        """Round the integer path to what float16 stores exactly and fill all frequency tables.
+
+        The tables are what the given pictures need at random qualities, smoothed by the densities of the training.
+        """
         for module in self.modules():
             if isinstance(module, IntegerConv | IntegerBias):
                 module.snap()
-        # The tables belong to the parameters as they are stored.
-        for parameter in (self.hyper_mean, self.hyper_log_scale):
-            parameter.copy_(parameter.half().float())
-        self.latent_frequencies.copy_(gaussian_frequencies(self.scale_table()))
-        self.hyper_frequencies.copy_(
-            logistic_frequencies(self.hyper_mean.double().cpu(), self.hyper_log_scale.double().cpu().exp())
-        )
+        latent_counts = torch.zeros(SCALE_BINS, 2 * LATENT_RADIUS + 2, dtype=torch.float64)
+        hyper_counts = torch.zeros(self.hyper_frequencies.shape, dtype=torch.float64)
+        for batch in batches:
+            self._count_symbols(batch.images, latent_counts, hyper_counts)
+        scales = self.hyper_log_scale.double().cpu().exp()
+        hyper_masses = logistic_masses(self.hyper_mean.double().cpu(), scales)
+        latent_counts[:, :-1] += latent_counts[:, :-1].flip(1)
+        self.latent_frequencies.copy_(frequencies(latent_counts, laplace_masses(self.scale_table()), LATENT_TOTAL))
+        self.hyper_frequencies.copy_(frequencies(hyper_counts, hyper_masses, HYPER_TOTAL))
         return card.model_copy(update={"notes": {**card.notes, "halo": self.synthesis_halo}})
+
+    def _count_symbols(self, images: Tensor, latent_counts: Tensor, hyper_counts: Tensor) -> None:
+        """Add how often each symbol occurs when `images` are coded at stratified qualities; the last place counts
+        those out of range."""
+        images = images.contiguous(memory_format=torch.channels_last)
+        for shift in range(0, len(images), max(1, len(images) // 4)):
+            quality = torch.arange(len(images), device=images.device).roll(shift) + torch.rand(1, device=images.device)
+            quality = quality * (100.0 / len(images))
+            level = self.quality_level(quality)
+            y = self.analysis(images) * self.gains(quality).quantise
+            z = self.hyper_analysis(y).round()
+            features = self.hyper_synthesis(z)[..., : y.shape[-2], : y.shape[-1]]
+            y_hat, mean, scale = self.walk(y, features, level)
+            bins = (scale / SCALE_LOW).log().mul((SCALE_BINS - 1) / math.log(SCALE_HIGH / SCALE_LOW)).round()
+            symbols = _places((y_hat - mean).round(), LATENT_RADIUS)
+            ones = torch.ones(1, dtype=torch.float64)
+            latent_counts.index_put_((bins.long().cpu().flatten(), symbols.flatten()), ones, accumulate=True)
+            rows = level.cpu()[:, None, None, None].expand(z.shape).flatten()
+            channels = torch.arange(z.shape[1])[None, :, None, None].expand(z.shape).flatten()
+            hyper_counts.index_put_((rows, channels, _places(z, HYPER_RADIUS).flatten()), ones, accumulate=True)
+
+
+def _places(symbols: Tensor, radius: int) -> Tensor:
+    """Table positions of symbols on the CPU: those out of range at the last one."""
+    inside = symbols.abs() <= radius
+    return torch.where(inside, symbols + radius, 2 * radius + 1).long().cpu()
 
 
 def checkerboard(height: int, width: int, device: torch.device | None = None) -> Tensor:
@@ -581,27 +615,42 @@ def checkerboard(height: int, width: int, device: torch.device | None = None) ->
     return (rows + torch.arange(width, device=device)) % 2 == 0
 
 
-def gaussian_frequencies(scales: Tensor) -> Tensor:
-    """Integer frequencies (bins, 2R+2) of -R..R and of the escape symbol, each row summing to LATENT_TOTAL."""
+def laplace_masses(scales: Tensor) -> Tensor:
+    """Probabilities (bins, 2R+2) of -R..R and of all others under Laplace densities of the given deviations."""
     values = torch.arange(-LATENT_RADIUS, LATENT_RADIUS + 1, dtype=torch.float64)
-    inverse = 1.0 / (scales.double().cpu()[:, None] * math.sqrt(2.0))
-    mass = 0.5 * (torch.erfc((values.abs() - 0.5) * inverse) - torch.erfc((values.abs() + 0.5) * inverse))
-    return _frequencies(mass, LATENT_TOTAL)
+    scales = scales.double().cpu()[:, None]
+    return _with_escape(torch.exp2(-laplace_bits(values.expand(len(scales), -1), scales)))
 
 
-def logistic_frequencies(mean: Tensor, scale: Tensor) -> Tensor:
-    """Integer frequencies (..., 2R+2) of -R..R and of the escape symbol, each row summing to HYPER_TOTAL."""
+def logistic_masses(mean: Tensor, scale: Tensor) -> Tensor:
+    """Probabilities (..., 2R+2) of -R..R and of all others under logistic densities."""
     values = torch.arange(-HYPER_RADIUS, HYPER_RADIUS + 1, dtype=torch.float64)
     distance = (values - mean[..., None]).abs()
     mass = torch.sigmoid((0.5 - distance) / scale[..., None]) - torch.sigmoid((-0.5 - distance) / scale[..., None])
-    return _frequencies(mass, HYPER_TOTAL)
+    return _with_escape(mass)
 
 
-def _frequencies(mass: Tensor, total: int) -> Tensor:
-    """Largest masses first: values too rare for one count get none (they are escaped); the sum is exact."""
-    escape = (1.0 - mass.sum(dim=-1, keepdim=True)).clamp_min(0.0)
-    counts = torch.floor(torch.cat([mass, escape], dim=-1) * total + 0.5).to(torch.int64)
-    counts[..., -1] = counts[..., -1].clamp_min(1)
-    top = counts.argmax(dim=-1, keepdim=True)
-    counts.scatter_add_(-1, top, total - counts.sum(dim=-1, keepdim=True))
-    return counts.to(torch.int32)
+def _with_escape(mass: Tensor) -> Tensor:
+    return torch.cat([mass, (1.0 - mass.sum(dim=-1, keepdim=True)).clamp_min(0.0)], dim=-1)
+
+
+def frequencies(counts: Tensor, prior: Tensor, total: int) -> Tensor:
+    """Integer frequencies that sum to `total` in the last dimension, from counts smoothed by a prior.
+
+    Symbols too rare for one count beyond the outermost more frequent one get none (they are escaped).
+
+    Args:
+        counts: (..., n) occurrences >= 0, the escape symbol last.
+        prior: (..., n) probabilities; they weigh as much as `_PRIOR_COUNT` occurrences.
+        total: a power of two.
+    """
+    mass = counts + _PRIOR_COUNT * prior
+    mass = mass / mass.sum(dim=-1, keepdim=True)
+    scaled = torch.floor(mass * total + 0.5).to(torch.int64)
+    inner, escape = scaled[..., :-1], scaled[..., -1:].clamp_min(1)
+    used = inner > 0
+    spanned = used.flip(-1).cummax(dim=-1).values.flip(-1) & used.cummax(dim=-1).values
+    result = torch.cat([torch.where(spanned, inner.clamp_min(1), 0), escape], dim=-1)
+    top = result.argmax(dim=-1, keepdim=True)
+    result.scatter_add_(-1, top, total - result.sum(dim=-1, keepdim=True))
+    return result.to(torch.int32)

@@ -203,7 +203,7 @@ class TrainController(QObject):
         self._starting = True
         self.running_changed.emit(True)
         folder = user_folder("runs") / f"{recipe.name}-{datetime.now():%Y%m%d-%H%M%S}"
-        task = self._services.host.run(lambda: prepare_run(recipe, folder), engine=False)
+        task = self._services.host.run(lambda: prepare_run(recipe, folder))
         task.succeeded.connect(self._on_prepared)
         task.failed.connect(self._on_start_failed)
 
@@ -409,11 +409,21 @@ def check_data(recipe: Recipe, root: Path | None) -> DataCheck:
 
 
 def prepare_run(recipe: Recipe, folder: Path) -> Path:
-    """Make the run folder with its recipe. Raises `OutputError`."""
+    """Make the run folder with its recipe. Raises `DataError`, `OutputError`."""
     from engine.training import save_recipe
 
-    save_recipe(recipe, folder / RECIPE)
+    save_recipe(fit_to_pictures(recipe), folder / RECIPE)
     return folder
+
+
+def fit_to_pictures(recipe: Recipe) -> Recipe:
+    """The recipe with as many classes as the person's own pictures have, where its network has to know them."""
+    if recipe.data.path is None or "attribute_sizes" not in recipe.config:
+        return recipe
+    from engine.data import open_data
+
+    sizes = [len(attribute.values) for attribute in open_data(recipe.data).attributes]
+    return recipe.model_copy(update={"config": {**recipe.config, "attribute_sizes": sizes}})
 
 
 def install_model(path: Path) -> str:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, QTimer, Slot
+from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -14,9 +14,7 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QLabel,
-    QProgressBar,
     QPushButton,
-    QSizePolicy,
     QSplitter,
     QVBoxLayout,
     QWidget,
@@ -25,26 +23,26 @@ from PySide6.QtWidgets import (
 from engine.compression.settings import DEFAULT_MODEL
 from engine.progress import Progress
 from gui.controllers.batch_controller import BatchController
-from gui.controllers.compress_controller import LARGE_PIXELS, ORIGINAL, CompressController, CompressState
+from gui.controllers.compress_controller import LARGE_PIXELS, ORIGINAL, CompressController, CompressState, Order
 from gui.controllers.wording import bytes_exact, bytes_short, decibels, percent, seconds, size_in_pixels
 from gui.pages.clipboard import NOTHING, clipboard_files, clipboard_image
 from gui.pages.samples import sample_paths
 from gui.widgets.batch_panel import BatchPanel
 from gui.widgets.divider_view import DividerView
+from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.figure_table import FigureTable
 from gui.widgets.image_canvas import Pyramid
 from gui.widgets.labeled_slider import LabeledSlider
 from gui.widgets.qimage import to_picture, to_qimage
 from gui.widgets.sample_strip import SampleStrip
 from gui.widgets.section import Section
+from gui.widgets.wait_bar import WaitBar
 from gui.widgets.zoom_bar import ZoomBar
 
 if TYPE_CHECKING:
     from engine.image import Picture
     from gui.services.context import Services
 
-# Shorter waits than this never show a bar: it would only flicker.
-SPINNER_MILLISECONDS = 300
 SIDES = {
     ORIGINAL: "Original",
     "jpeg": "JPEG at same size",
@@ -109,9 +107,8 @@ class CompressPage(QWidget):
         for key, text in SIDES.items():
             self.side_box.addItem(text, key)
         self.side_box.currentIndexChanged.connect(self._on_side_chosen)
-        self._caption = QLabel()
+        self._caption = ElidedLabel()
         self._caption.setProperty("look", "muted")
-        self._caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.samples = SampleStrip(services, "Samples")
         self.samples.chosen.connect(controller.open_path)
         self.batch_panel = BatchPanel(self.batch, services)
@@ -125,10 +122,6 @@ class CompressPage(QWidget):
         self._lay_out()
         self._make_actions()
 
-        self._spinner = QTimer(self)
-        self._spinner.setSingleShot(True)
-        self._spinner.setInterval(SPINNER_MILLISECONDS)
-        self._spinner.timeout.connect(self._on_wait_noticed)
         controller.changed.connect(self._show_state)
         controller.opened.connect(self._on_opened)
         controller.progressed.connect(self._on_progressed)
@@ -153,6 +146,7 @@ class CompressPage(QWidget):
     def open_paths(self, paths: list[Path]) -> None:
         """One file opens here; several, or a folder, go to the batch."""
         if len(paths) == 1 and not paths[0].is_dir():
+            self._services.settings.remember_file(paths[0])
             self.controller.open_path(paths[0])
         elif paths:
             self.batch.add_paths(paths)
@@ -176,7 +170,8 @@ class CompressPage(QWidget):
         self.model_box.setAccessibleName("Codec model")
         self.model_box.setToolTip("The learned codec that makes the file")
         self.model_box.currentIndexChanged.connect(self._on_model_chosen)
-        self.quality = LabeledSlider("Quality", 0.0, 100.0, controller.state.order.quality, decimals=0)
+        self.quality = LabeledSlider("Quality", 0.0, 100.0, Order.quality, decimals=0)
+        self.quality.set_value(controller.state.order.quality, emit=False)
         self.quality.value_changed.connect(self._on_quality)
         self.quality.slider_released.connect(partial(controller.set_dragging, False))
         self.metadata = QCheckBox("Keep metadata")
@@ -187,12 +182,8 @@ class CompressPage(QWidget):
         self._status = QLabel()
         self._status.setWordWrap(True)
         self._status.setProperty("look", "caption")
-        self.progress = QProgressBar()
-        self.progress.setTextVisible(False)
-        self.progress.setAccessibleName("Progress of the compression")
-        self.cancel_button = QPushButton("Cancel")
-        self.cancel_button.setAccessibleName("Cancel the compression")
-        self.cancel_button.clicked.connect(controller.cancel)
+        self.wait = WaitBar("compression")
+        self.wait.cancelled.connect(controller.cancel)
         self.again_button = QPushButton("Compress now")
         self.again_button.clicked.connect(controller.encode_now)
         self.adopt_button = QPushButton("Compress again…")
@@ -212,7 +203,7 @@ class CompressPage(QWidget):
         for widget in (self.model_box, self.quality, self.metadata):
             self._codec_section.add(widget)
         self._result_section = Section("Result")
-        for widget in (self.figures, self._status, self.progress, self.cancel_button, self.again_button):
+        for widget in (self.figures, self._status, self.wait, self.again_button):
             self._result_section.add(widget)
         self._header_section = Section("Compressed file")
         for widget in (self.header, self.adopt_button):
@@ -296,7 +287,6 @@ class CompressPage(QWidget):
             parts += [bytes_short(size)] if size else []
             parts += list(state.picture.notes) if state.picture else []
         self._caption.setText(" · ".join(parts))
-        self._caption.setToolTip(self._caption.text())
         saveable = state.file is not None or state.current or (state.result is not None and state.stopped)
         for target in (self.save_button, self.export_button, self._save_action, self._export_action):
             target.setEnabled(saveable)
@@ -362,6 +352,7 @@ class CompressPage(QWidget):
                 self.model_box.addItem(name, name)
         self.model_box.setCurrentIndex(self.model_box.findData(state.model))
         self.model_box.blockSignals(False)
+        self.quality.set_value(state.order.quality, emit=False)
         self._codec_section.setVisible(editable)
 
     def _show_result(self, state: CompressState) -> None:
@@ -386,13 +377,13 @@ class CompressPage(QWidget):
         self.figures.set_stale(not state.current)
         self._status.setText(self._status_text(state))
 
-    def _status_text(self, state: CompressState) -> str:
+    def _status_text(self, state: CompressState, doing: str = "") -> str:
         if state.busy:
             if self._services.host.state == "loading":
                 return "Waiting for the engine to load…"
-            if state.result is None:
-                return "Compressing…"
-            return f"Updating… The figures above are of quality {state.result.order.quality:.0f}."
+            doing = f"{doing.rstrip('.…')}…" if doing else "Compressing…" if state.result is None else "Updating…"
+            old = "" if state.result is None else f" The figures above are of quality {state.result.order.quality:.0f}."
+            return doing + old
         if state.result is None:
             return "Not compressed yet." if state.picture is not None else "Open, drop or paste a photo."
         if state.stopped:
@@ -435,27 +426,13 @@ class CompressPage(QWidget):
         self.rival_figures.set_stale(not state.rival_current)
 
     def _show_wait(self, state: CompressState) -> None:
-        if state.busy and not self._spinner.isActive() and not self.progress.isVisibleTo(self._inspector):
-            self._spinner.start()
-        elif not state.busy:
-            self._spinner.stop()
-            self.progress.hide()
-            self.cancel_button.hide()
         self.again_button.setVisible(state.stopped and not state.busy and state.picture is not None)
-
-    @Slot()
-    def _on_wait_noticed(self) -> None:
-        self.progress.setRange(0, 0)
-        self.progress.show()
-        self.cancel_button.show()
+        self.wait.set_busy(state.busy)
 
     @Slot(object)
     def _on_progressed(self, progress: Progress) -> None:
-        if progress.total > 0:
-            self.progress.setRange(0, 1000)
-            self.progress.setValue(round(1000 * progress.fraction))
-        if progress.message and self.controller.state.busy:
-            self._status.setText(progress.message)
+        self.wait.show_progress(progress)
+        self._status.setText(self._status_text(self.controller.state, progress.message))
 
     @Slot()
     def _on_opened(self) -> None:
@@ -487,8 +464,7 @@ class CompressPage(QWidget):
     def _on_open(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Open a photo or a compressed file", self._folder(), OPEN_FILTER)
         if path:
-            self._services.settings.remember_file(Path(path))
-            self.controller.open_path(Path(path))
+            self.open_paths([Path(path)])
 
     @Slot()
     def _on_save(self) -> None:

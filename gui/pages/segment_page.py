@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QTimer, Slot
+from PySide6.QtCore import Slot
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -13,31 +13,28 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QLabel,
-    QProgressBar,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
-from engine.progress import Progress
 from gui.controllers.segment_controller import SegmentController, SegmentState
 from gui.controllers.wording import size_in_pixels
 from gui.pages.clipboard import NOTHING, clipboard_files, clipboard_image
 from gui.pages.samples import sample_paths
+from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.labeled_slider import LabeledSlider
 from gui.widgets.legend import Legend
 from gui.widgets.qimage import to_picture
 from gui.widgets.sample_strip import SampleStrip
 from gui.widgets.section import Section
 from gui.widgets.segmentation_canvas import SegmentationCanvas
+from gui.widgets.wait_bar import WaitBar
 from gui.widgets.zoom_bar import ZoomBar
 
 if TYPE_CHECKING:
     from gui.services.context import Services
 
-# Shorter waits than this never show a bar: it would only flicker.
-SPINNER_MILLISECONDS = 300
 OPEN_FILTER = "Pictures (*.jpg *.jpeg *.png *.webp *.avif *.tif *.tiff *.bmp *.gif *.heic *.heif *.jxl);;All files (*)"
 
 
@@ -52,22 +49,17 @@ class SegmentPage(QWidget):
         self.controller = controller
         self._services = services
         self.canvas = SegmentationCanvas()
-        self._caption = QLabel()
+        self._caption = ElidedLabel()
         self._caption.setProperty("look", "muted")
-        self._caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.samples = SampleStrip(services, "Samples")
         self.samples.chosen.connect(controller.open_path)
         self._make_inspector()
         self._lay_out()
         self._make_actions()
 
-        self._spinner = QTimer(self)
-        self._spinner.setSingleShot(True)
-        self._spinner.setInterval(SPINNER_MILLISECONDS)
-        self._spinner.timeout.connect(self._on_wait_noticed)
         controller.changed.connect(self._show_state)
         controller.opened.connect(self._on_opened)
-        controller.progressed.connect(self._on_progressed)
+        controller.progressed.connect(self.wait.show_progress)
         services.host.state_changed.connect(self._on_engine_changed)
         self._show_state(controller.state)
         controller.load_models()
@@ -89,6 +81,7 @@ class SegmentPage(QWidget):
     def open_paths(self, paths: list[Path]) -> None:
         """Open the first picture."""
         if paths:
+            self._services.settings.remember_file(paths[0])
             self.controller.open_path(paths[0])
 
     def paste(self) -> None:
@@ -119,15 +112,10 @@ class SegmentPage(QWidget):
         self._status = QLabel()
         self._status.setProperty("look", "caption")
         self._status.setWordWrap(True)
-        self.progress = QProgressBar()
-        self.progress.setTextVisible(False)
-        self.progress.setAccessibleName("Progress of the segmentation")
-        self.progress.hide()
-        self.cancel_button = QPushButton("Cancel")
-        self.cancel_button.setAccessibleName("Cancel the segmentation")
-        self.cancel_button.clicked.connect(controller.cancel)
-        self.cancel_button.hide()
-        self.opacity = LabeledSlider("Opacity", 0.0, 100.0, 100 * state.opacity, decimals=0, suffix=" %")
+        self.wait = WaitBar("segmentation")
+        self.wait.cancelled.connect(controller.cancel)
+        self.opacity = LabeledSlider("Opacity", 0.0, 100.0, 100 * SegmentState.opacity, decimals=0, suffix=" %")
+        self.opacity.set_value(100 * state.opacity, emit=False)
         self.opacity.value_changed.connect(self._on_opacity)
         self.contours = QCheckBox("Outlines only")
         self.contours.setChecked(state.contours)
@@ -151,7 +139,7 @@ class SegmentPage(QWidget):
         for title, widgets in (
             (
                 "Model",
-                (self.model_box, self._summary, self.run_button, self._status, self.progress, self.cancel_button),
+                (self.model_box, self._summary, self.run_button, self._status, self.wait),
             ),
             ("Overlay", (self.opacity, self.contours)),
             ("Legend", (self.legend, self._hint)),
@@ -212,15 +200,13 @@ class SegmentPage(QWidget):
         if picture is not None:
             parts += [state.title, size_in_pixels(picture.width, picture.height), *picture.notes]
         self._caption.setText(" · ".join(parts))
-        self._caption.setToolTip(self._caption.text())
         for target in (self.run_button, self._run_action):
             target.setEnabled(picture is not None and bool(state.model) and not state.busy)
         for target in (self.mask_button, self.overlay_button, self._mask_action, self._overlay_action):
             target.setEnabled(state.segmentation is not None and not state.busy)
-        # Outlines are drawn at full strength.
-        self.opacity.setEnabled(not state.contours)
         self._status.setText(self._status_text(state))
-        self._show_wait(state)
+        self._status.setVisible(bool(self._status.text()))
+        self.wait.set_busy(state.busy)
 
     def _show_models(self, state: SegmentState) -> None:
         names = tuple(card.name for card in state.models)
@@ -251,27 +237,6 @@ class SegmentPage(QWidget):
             return f"On show: the result of {state.segmented_by}. Press Segment to use {state.model}."
         return ""
 
-    def _show_wait(self, state: SegmentState) -> None:
-        self._status.setVisible(bool(self._status.text()))
-        if state.busy and not self._spinner.isActive() and not self.progress.isVisibleTo(self._inspector):
-            self._spinner.start()
-        elif not state.busy:
-            self._spinner.stop()
-            self.progress.hide()
-            self.cancel_button.hide()
-
-    @Slot()
-    def _on_wait_noticed(self) -> None:
-        self.progress.setRange(0, 0)
-        self.progress.show()
-        self.cancel_button.show()
-
-    @Slot(object)
-    def _on_progressed(self, progress: Progress) -> None:
-        if progress.total > 0:
-            self.progress.setRange(0, 1000)
-            self.progress.setValue(round(1000 * progress.fraction))
-
     @Slot()
     def _on_opened(self) -> None:
         self.canvas.transform.fit()
@@ -300,8 +265,7 @@ class SegmentPage(QWidget):
     def _on_open(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Open a picture", self._folder(), OPEN_FILTER)
         if path:
-            self._services.settings.remember_file(Path(path))
-            self.controller.open_path(Path(path))
+            self.open_paths([Path(path)])
 
     @Slot()
     def _on_save_mask(self) -> None:

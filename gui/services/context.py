@@ -31,7 +31,7 @@ class Services:
         return cls(host, Jobs(host), settings, theme, Notices())
 
     def shutdown(self) -> None:
-        """Cancel and join every thread, write the settings. Nothing is delivered afterwards."""
+        """Cancel and join every thread, write the settings. Nothing is delivered afterwards. Twice does no harm."""
         self.jobs.shutdown()
         self.host.shutdown()
         self.settings.shutdown()

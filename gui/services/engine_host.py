@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import threading
@@ -301,7 +302,16 @@ def load_engine(wish: str, threads: int | None) -> tuple[ComputeDevice, str]:
     # Every later call of the engine that names no device must come to the same choice.
     if wish != "auto":
         os.environ.setdefault("LATENT_STUDIO_DEVICE", wish)
-    from engine.device import choose_device
+    # Importing torch makes a million objects that stay for ever. Looking through them for garbage, then or later,
+    # would only stop the window, so they are put where the collector does not look.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        from engine.device import choose_device
+    finally:
+        gc.freeze()
+        if collecting:
+            gc.enable()
 
     # None lets the device module read the environment, which wins over the settings.
     threads = None if os.environ.get("LATENT_STUDIO_THREADS") else threads or default_threads()

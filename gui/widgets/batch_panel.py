@@ -15,13 +15,13 @@ from PySide6.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
-    QSizePolicy,
     QTableView,
     QVBoxLayout,
     QWidget,
 )
 
 from gui.controllers.wording import bytes_short, decibels, percent
+from gui.widgets.elided_label import ElidedLabel
 
 if TYPE_CHECKING:
     from gui.controllers.batch_controller import BatchController, BatchRow
@@ -114,9 +114,8 @@ class BatchPanel(QFrame):
 
         title = QLabel("Batch")
         title.setProperty("look", "heading")
-        self._summary = QLabel()
+        self._summary = ElidedLabel()
         self._summary.setProperty("look", "muted")
-        self._summary.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._target = QPushButton()
         self._target.setProperty("look", "flat")
         self._target.clicked.connect(self._on_choose_target)

@@ -27,6 +27,7 @@ class FigureTable(QWidget):
         grid.setColumnStretch(1, 1)
         self._names: dict[str, QLabel] = {}
         self._values: dict[str, QLabel] = {}
+        self._stale = False
         for row, (name, explanation) in enumerate(names.items()):
             label = QLabel(name)
             label.setProperty("look", "muted")
@@ -56,16 +57,20 @@ class FigureTable(QWidget):
         """The text shown in row `name`."""
         return self._values[name].text()
 
-    def set_row_visible(self, name: str, visible: bool) -> None:
-        """Show or hide a row that makes no sense now."""
-        self._names[name].setVisible(visible)
-        self._values[name].setVisible(visible)
-
     def set_stale(self, stale: bool) -> None:
         """Grey the values, or show them as current again."""
+        if stale == self._stale:
+            return
+        self._stale = stale
         for value in self._values.values():
-            if value.isEnabled() == stale:
-                value.setEnabled(not stale)
+            value.setProperty("look", "muted" if stale else "")
+            value.style().unpolish(value)
+            value.style().polish(value)
+
+    @property
+    def stale(self) -> bool:
+        """Whether the values belong to something older than what is wanted."""
+        return self._stale
 
     def _say(self, name: str) -> None:
         self._values[name].setAccessibleName(f"{name}: {self._values[name].text()}")

@@ -21,7 +21,6 @@ class ZoomBar(QWidget):
         self.percent.setRange(100 * MIN_ZOOM, 100 * MAX_ZOOM)
         self.percent.setDecimals(0)
         self.percent.setSuffix(" %")
-        self.percent.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
         self.percent.setKeyboardTracking(False)
         self.percent.setAccessibleName("Zoom in percent")
         self.percent.setToolTip("Screen pixels per picture pixel; type a number")

@@ -1,0 +1,64 @@
+"""A bar with a Cancel button that appears when work takes longer than a moment."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QTimer, Signal, Slot
+from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QWidget
+
+from engine.progress import Progress
+
+# Shorter waits than this never show a bar: it would only flicker.
+DELAY_MILLISECONDS = 300
+
+
+class WaitBar(QWidget):
+    """Keeps its place in the layout, so that nothing jumps when it appears.
+
+    Signals:
+        cancelled(): the person wants the work stopped.
+    """
+
+    cancelled = Signal()
+
+    def __init__(self, what: str, parent: QWidget | None = None) -> None:
+        """Args: what: the work, for screen readers, such as "compression"."""
+        super().__init__(parent)
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setAccessibleName(f"Progress of the {what}")
+        self.cancel_button = QPushButton("Cancel")
+        self.cancel_button.setAccessibleName(f"Cancel the {what}")
+        self.cancel_button.clicked.connect(self.cancelled)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(8)
+        layout.addWidget(self.bar, 1)
+        layout.addWidget(self.cancel_button)
+        policy = self.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self.setSizePolicy(policy)
+        self._delay = QTimer(self)
+        self._delay.setSingleShot(True)
+        self._delay.setInterval(DELAY_MILLISECONDS)
+        self._delay.timeout.connect(self._on_delay_over)
+        self.hide()
+
+    def set_busy(self, busy: bool) -> None:
+        """Work begins or has ended."""
+        if not busy:
+            self._delay.stop()
+            self.hide()
+        elif self.isHidden() and not self._delay.isActive():
+            self.bar.setRange(0, 0)
+            self._delay.start()
+
+    @Slot(object)
+    def show_progress(self, progress: Progress) -> None:
+        """Show how far the work is; without a total the bar says only that it goes on."""
+        if progress.total > 0:
+            self.bar.setRange(0, 1000)
+            self.bar.setValue(round(1000 * progress.fraction))
+
+    @Slot()
+    def _on_delay_over(self) -> None:
+        self.show()

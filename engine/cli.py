@@ -28,16 +28,21 @@ for module in (codec, generative, segmentation, training, models, demonstration)
     module.register(app)
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"Latent Studio {version()}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     device: DeviceOption = None,
     threads: ThreadsOption = None,
     data_root: RootsOption = None,
-    show_version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
 ) -> None:
-    if show_version:
-        print(f"Latent Studio {version()}")
-        raise typer.Exit
     set_compute(device, threads, data_root)
 
 

@@ -70,8 +70,10 @@ def run_demo(out: Path, *, quick: bool = False, device: ComputeDevice, report: R
 
 def _compress(folder: Path, quick: bool, device: ComputeDevice, report: Report, result: DemoResult) -> None:
     from engine.compression import DEFAULT_SUFFIX, EncodeSettings
+    from engine.compression.codec_model import open_codec
     from engine.compression.files import compress_file, decode_file
 
+    open_codec(None, device)  # its loading is not in the first photo's seconds
     photos = sample_pictures("photos")[: 1 if quick else None]
     for number, photo in enumerate(photos):
         report("Compressing photos", Progress(number, len(photos)))

@@ -55,14 +55,14 @@ def compress(
 ) -> None:
     """Compress photos into small .lsi files."""
     set_compute(device, threads)
-    from engine.compression import DEFAULT_MODEL, DEFAULT_SUFFIX, EncodeSettings
+    from engine.compression import DEFAULT_SUFFIX, EncodeSettings
+    from engine.compression.codec_model import open_codec
     from engine.compression.files import FileReport, compress_file
     from engine.image import PICTURE_SUFFIXES
-    from engine.models.registry import resolve_model
 
-    resolve_model(model or DEFAULT_MODEL)
     settings = EncodeSettings(quality=quality, model=model, keep_metadata=metadata)
     chosen = compute_device()
+    open_codec(model, chosen)  # a wrong model fails once, and its loading is not in the first photo's seconds
     outcome = Outcome()
     found = gather(photos, PICTURE_SUFFIXES, outcome)
     jobs = targets(found, out, DEFAULT_SUFFIX, (DEFAULT_SUFFIX,), overwrite=overwrite, outcome=outcome)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+# Chosen on the validation part of the nuclei: smaller seeds are noise of the border, smaller objects are specks.
+SMALLEST_SEED = 8
+SMALLEST_OBJECT = 16
+
 
 def label_regions(mask: np.ndarray, connectivity: int = 4) -> tuple[np.ndarray, int]:
     """Number the connected regions of equal, non-zero value.
@@ -122,19 +126,27 @@ def count_regions(mask: np.ndarray, classes: int, connectivity: int = 4) -> list
     return np.bincount(mask.reshape(-1)[first], minlength=classes)[:classes].tolist()
 
 
-def join_borders(mask: np.ndarray, inside: int = 1, border: int = 2) -> tuple[np.ndarray, int]:
-    """Objects of a mask with an inside class and a class for where objects touch.
+def keep_large(labels: np.ndarray, count: int, smallest: int) -> tuple[np.ndarray, int]:
+    """Drop regions of fewer than `smallest` pixels and number the others anew, 1..n in the same order."""
+    kept = np.bincount(labels.reshape(-1), minlength=count + 1) >= smallest
+    kept[0] = False
+    numbers = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
+    return numbers[labels], int(kept.sum())
 
-    The connected regions of the inside are the objects; border pixels go to the nearest object; border regions
-    with no inside beside them become objects of their own.
+
+def separate_objects(mask: np.ndarray, inside: int = 1, border: int = 2) -> np.ndarray:
+    """Objects of a mask with a class for their inside and one for where they touch.
+
+    Connected regions of the inside are seeds; border pixels, and seeds too small to be an object, go to the nearest
+    seed along paths inside the foreground. Foreground without a seed makes objects of its own, and specks are dropped.
 
     Returns:
-        (H, W) int32 object numbers, 0 = background, and how many there are.
+        (H, W) int32 object numbers 1..n, 0 = background.
     """
-    objects, count = label_regions(mask == inside)
-    at_border = mask == border
-    objects = fill_nearest(objects, at_border)
-    orphans, more = label_regions(at_border & (objects == 0))
+    foreground = (mask == inside) | (mask == border)
+    seeds, count = keep_large(*label_regions(mask == inside), SMALLEST_SEED)
+    objects = fill_nearest(seeds, foreground)
+    orphans, more = label_regions(foreground & (objects == 0))
     if more:
         objects = np.where(orphans > 0, orphans + count, objects).astype(np.int32)
-    return objects, count + more
+    return keep_large(objects, count + more, SMALLEST_OBJECT)[0]

@@ -328,7 +328,7 @@ class GenerateController(QObject):
         choice = {name: value for name, value in latent.attributes.items() if value in known.get(name, ())}
         low, high = TEMPERATURES
         changes: dict[str, Any] = {"choice": choice, "temperature": min(high, max(low, latent.temperature))}
-        if latent.seed is not None:
+        if latent.seed is not None and 0 <= latent.seed <= MAX_SEED:
             changes |= {"seed": latent.seed, "seed_locked": True}
         self._set(**changes)
 
@@ -347,7 +347,15 @@ class GenerateController(QObject):
             problem = self.tr("This picture was made with the model {model}, which is not here.")
             remedy = self.tr("Put its model file into the models folder.")
             self._on_failed(LatentStudioError(problem.format(model=latent.model), remedy))
-        elif latent.model == self.state.model:
+            return
+        card = next(card for card in self.state.models if card.name == latent.model)
+        if latent.seed is None:
+            self._services.notices.info(
+                self.tr("This picture has no seed: open it on the Latents page to see it again.")
+            )
+        elif card.weights_sha256 != latent.weights_sha256:
+            self._services.notices.info(self.tr("Another version of the model made this picture: yours may differ."))
+        if latent.model == self.state.model:
             self._apply(latent)
             self._generate_now()
         else:

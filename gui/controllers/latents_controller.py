@@ -40,7 +40,7 @@ class Position:
     Attributes:
         space: "style" or "raw".
         values: one per latent dimension, in the order of the latent vector.
-        choice: value of each attribute.
+        choice: values of attributes; those that are not in it are left open, and the sliders carry them.
         seed: that the values were drawn with, or None once they were changed by hand.
     """
 
@@ -322,12 +322,13 @@ class LatentsController(QObject):
         task.succeeded.connect(self._on_moved)
         task.failed.connect(self._on_failed)
 
-    def choose(self, attribute: str, value: str) -> None:
-        """Change an attribute and keep the sliders: the same style as another class."""
+    def choose(self, attribute: str, value: str | None) -> None:
+        """Change an attribute and keep the sliders: the same style as another class. None leaves it to the sliders."""
         explorer, position, model = self._explorer, self.state.position, self.state.model
         if explorer is None or position.choice.get(attribute) == value:
             return
-        target = replace(position, choice={**position.choice, attribute: value})
+        others = {name: known for name, known in position.choice.items() if name != attribute}
+        target = replace(position, choice=others if value is None else {**others, attribute: value})
         task = self._services.host.run(lambda: _located(explorer, model, target))
         task.succeeded.connect(self._on_moved)
         task.failed.connect(self._on_failed)
@@ -480,8 +481,14 @@ class LatentsController(QObject):
             self.open_picture(picture)
 
     def open_picture(self, picture: Picture) -> None:
-        """Encode a picture and put the sliders where it lies; the original is kept for comparison."""
-        explorer, position, model = self._explorer, self.state.position, self.state.model
+        """Encode a picture and put the sliders where it lies; the original is kept for comparison.
+
+        What it shows is not known yet, so every attribute is left open.
+        """
+        self._encode(picture, replace(self.state.position, choice={}))
+
+    def _encode(self, picture: Picture, position: Position) -> None:
+        explorer, model = self._explorer, self.state.model
         if explorer is None:
             return
         task = self._services.host.run(lambda: _encoded(explorer, model, position, picture))
@@ -491,7 +498,7 @@ class LatentsController(QObject):
     def encode_again(self) -> None:
         """Encode the own picture anew, as after choosing its right class."""
         if self.state.source is not None:
-            self.open_picture(self.state.source.picture)
+            self._encode(self.state.source.picture, self.state.position)
 
     def close_source(self) -> None:
         """Compare no longer."""
@@ -578,7 +585,8 @@ def _load_explorer(name: str) -> _Loaded:
 
     explorer = LatentExplorer.load(name)
     spaces = {space: Space(space, tuple(explorer.dimensions(space))) for space in explorer.spaces}
-    choice = {attribute.name: attribute.values[0] for attribute in explorer.attributes}
+    # "none" hides nothing of a face.
+    choice = {a.name: "none" if "none" in a.values else a.values[0] for a in explorer.attributes}
     origin = _numbers(explorer.origin(explorer.spaces[0], choice))
     return _Loaded(explorer, spaces, Position(explorer.spaces[0], origin, choice), origin)
 
@@ -648,7 +656,7 @@ def _read_file(path: Path) -> tuple[Latent | None, Picture]:
 
 
 def _position_of(explorer: LatentExplorer, model: str, position: Position, latent: Latent) -> _Moved:
-    """The position a latent describes. Attributes it does not name keep the present choice."""
+    """The position a latent describes. Raises `UsageError` where it does not fit the model."""
     if latent.space not in explorer.spaces:
         raise LatentStudioError(
             f"The latent lies in the space {latent.space!r}, which {model} does not have.", "Use another model."
@@ -658,10 +666,7 @@ def _position_of(explorer: LatentExplorer, model: str, position: Position, laten
             f"The latent has {len(latent.values)} numbers, but {model} has {len(position.values)} dimensions.",
             "Use a latent made with this model.",
         )
-    known = {attribute.name: attribute.values for attribute in explorer.attributes}
-    named = {name: value for name, value in latent.attributes.items() if value in known.get(name, ())}
-    choice = {**position.choice, **named}
-    return _located(explorer, model, Position(latent.space, tuple(latent.values), choice, latent.seed))
+    return _located(explorer, model, Position(latent.space, tuple(latent.values), dict(latent.attributes), latent.seed))
 
 
 def _parse_latent(text: str) -> Latent:

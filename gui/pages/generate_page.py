@@ -147,7 +147,7 @@ class GeneratePage(QWidget):
         self._sample_buttons: list[QPushButton] = []
         for place, action in enumerate(self._sample_actions):
             button = QPushButton(action.text())
-            button.setToolTip(action.text())
+            button.setStyleSheet("QPushButton { padding-left: 6px; padding-right: 6px; }")
             button.clicked.connect(action.trigger)
             action.changed.connect(self._on_sample_actions_changed)
             buttons.addWidget(button, place // 2, place % 2)
@@ -170,7 +170,7 @@ class GeneratePage(QWidget):
         across.addWidget(detail, 2)
         content = QWidget()
         layout = QVBoxLayout(content)
-        layout.setContentsMargins(16, 4, 16, 16)
+        layout.setContentsMargins(16, 12, 16, 16)
         layout.setSpacing(12)
         layout.addWidget(self._picker)
         layout.addLayout(across, 1)

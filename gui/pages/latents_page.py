@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QSignalBlocker, QSize, Qt, Slot
+from PySide6.QtCore import QSignalBlocker, QSize, Qt, QTimer, Slot
 from PySide6.QtGui import QAction, QGuiApplication, QKeySequence, QShowEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 
 PNG_FILTER = "PNG (*.png)"
 PICTURE_FILTER = "Pictures (*.png *.jpg *.jpeg *.webp *.avif *.tif *.tiff *.bmp *.heic *.jxl)"
-CHUNK = 24  # sliders built at once: more would be felt as a stall
+CHUNK = 24  # sliders shown until more are asked for
+AT_ONCE = 4  # sliders built before the window may do something else
 
 
 class LatentsPage(QWidget):
@@ -54,7 +55,13 @@ class LatentsPage(QWidget):
         super().__init__(parent)
         self.controller = controller
         self._services = services
-        self._sliders: dict[int, LatentSlider] = {}
+        self._sliders: dict[int, LatentSlider] = {}  # by dimension
+        self._pool: list[LatentSlider] = []  # of active dimensions, from top to bottom; some may be hidden
+        self._wanted, self._assigned = CHUNK, 0  # how many of them shall stand, and do stand, for a dimension
+        self._builder = QTimer(self)
+        self._builder.setSingleShot(True)
+        self._builder.setInterval(0)
+        self._builder.timeout.connect(self._add_sliders)
         self._folded: Section | None = None
         self._combos: dict[str, QComboBox] = {}
         self._build_actions()
@@ -166,7 +173,8 @@ class LatentsPage(QWidget):
         self._inactive = QVBoxLayout()
         self._more = QPushButton()
         self._more.setProperty("look", "flat")
-        self._more.clicked.connect(self._add_sliders)
+        self._more.clicked.connect(self._on_more)
+        self._more.hide()
         scrolled = QWidget()
         column = QVBoxLayout(scrolled)
         column.setContentsMargins(0, 0, 0, 0)
@@ -203,7 +211,7 @@ class LatentsPage(QWidget):
         across.addLayout(right, 1)
         content = QWidget()
         column = QVBoxLayout(content)
-        column.setContentsMargins(16, 4, 16, 16)
+        column.setContentsMargins(16, 12, 16, 16)
         column.addLayout(across)
         self._stack = QStackedWidget()
         self._stack.addWidget(self._empty)
@@ -322,65 +330,88 @@ class LatentsPage(QWidget):
             combo.setAccessibleName(words)
             combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             combo.setMinimumContentsLength(8)
-            combo.addItems(list(attribute.values))
+            combo.addItem(self.tr("Left open"), None)
+            combo.setItemData(0, self.tr("The sliders decide"), Qt.ItemDataRole.ToolTipRole)
+            for value in attribute.values:
+                combo.addItem(value, value)
             combo.activated.connect(lambda _index, name=attribute.name: self._on_value_picked(name))
             self._combos[attribute.name] = combo
             self._choice_layout.addRow(words, combo)
 
     # Sliders
 
-    def _rebuild_sliders(self) -> None:
-        for slider in self._sliders.values():
-            slider.hide()
-            slider.deleteLater()
-        self._sliders = {}
+    def _show_space(self) -> None:
+        """Let the sliders stand for the dimensions of another space."""
         space = self.controller.state.space
-        if space is None:
-            return
+        self._sliders = {}
+        self._wanted, self._assigned = CHUNK, 0
         if self._folded is not None:
             self._folded.hide()
             self._folded.deleteLater()
             self._folded = None
+        if space is None:
+            return
         if space.inactive:
             self._folded = Section(self.tr("Inactive ({n})").format(n=len(space.inactive)), expanded=False)
             self._folded.toggled.connect(self._on_inactive_toggled)
             self._inactive.addWidget(self._folded)
-        self._add_sliders()
         top = space.active[:2]
-        if len(top) == 2:
-            text = self.tr("Drag on the picture: across moves {first}, up and down {second}")
-            self._pad_hint.setText(text.format(first=top[0].name, second=top[1].name))
+        text = self.tr("Drag on the picture: across moves {first}, up and down {second}")
+        self._pad_hint.setText(text.format(first=top[0].name, second=top[1].name) if len(top) == 2 else "")
+        self._add_sliders()
 
     def _add_sliders(self) -> None:
-        """Build the next sliders of active dimensions."""
+        """Give dimensions their sliders. New ones are built a few at a time: the window stays responsive."""
         space = self.controller.state.space
         if space is None:
             return
-        waiting = [dimension for dimension in space.active if dimension.index not in self._sliders]
-        for dimension in waiting[:CHUNK]:
-            self._rows_layout.addWidget(self._slider(dimension))
-        left = len(waiting) - CHUNK
-        self._more.setVisible(left > 0)
-        self._more.setText(self.tr("Show {n} more dimensions").format(n=min(left, CHUNK)))
+        wanted = space.active[: self._wanted]
+        built = 0
+        for place in range(self._assigned, len(wanted)):
+            if place == len(self._pool):
+                if built == AT_ONCE:
+                    break
+                self._pool.append(self._new_slider())
+                self._rows_layout.addWidget(self._pool[place])
+                built += 1
+            self._assign(self._pool[place], wanted[place])
+            self._assigned = place + 1
+        for slider in self._pool[self._assigned :]:
+            slider.hide()
         self._on_position_changed()
         self._on_ends_changed()
+        left = len(space.active) - self._wanted
+        self._more.setVisible(left > 0)
+        self._more.setText(self.tr("Show {n} more dimensions").format(n=min(left, CHUNK)))
+        if self._assigned < len(wanted):
+            self._builder.start()
+
+    def _on_more(self) -> None:
+        self._wanted += CHUNK
+        self._add_sliders()
 
     def _on_inactive_toggled(self, expanded: bool) -> None:
         space = self.controller.state.space
         if expanded and space is not None and self._folded is not None:
             for dimension in space.inactive:
                 if dimension.index not in self._sliders:
-                    self._folded.add(self._slider(dimension))
+                    slider = self._new_slider()
+                    self._folded.add(slider)
+                    self._assign(slider, dimension)
             self._on_position_changed()
 
-    def _slider(self, dimension: Dimension) -> LatentSlider:
-        slider = LatentSlider(dimension.index, dimension.name, dimension.importance, dimension.low, dimension.high)
+    def _new_slider(self) -> LatentSlider:
+        slider = LatentSlider()
         slider.moved.connect(self.controller.set_value)
         slider.released.connect(self.controller.end_gesture)
         slider.reset_wanted.connect(self.controller.reset_value)
         prepare_controls(slider)
-        self._sliders[dimension.index] = slider
         return slider
+
+    def _assign(self, slider: LatentSlider, dimension: Dimension) -> None:
+        slider.show_dimension(dimension.index, dimension.name, dimension.importance, dimension.low, dimension.high)
+        slider.show()
+        self._sliders[dimension.index] = slider
 
     # The controller's signals
 
@@ -433,7 +464,7 @@ class LatentsPage(QWidget):
     def _on_space_changed(self) -> None:
         style, raw = self._space_buttons.buttons()
         (style if self.controller.state.position.space == STYLE else raw).setChecked(True)
-        self._rebuild_sliders()
+        self._show_space()
 
     @Slot()
     def _on_position_changed(self) -> None:
@@ -443,7 +474,7 @@ class LatentsPage(QWidget):
             if index < len(values):
                 slider.show_value(values[index], origin[index])
         for name, combo in self._combos.items():
-            combo.setCurrentText(state.position.choice.get(name, ""))
+            combo.setCurrentIndex(max(0, combo.findData(state.position.choice.get(name))))
         if state.position.seed is not None:
             self._seed.show_seed(state.position.seed)
         self._reset.setEnabled(not self.controller.at_origin)
@@ -505,7 +536,7 @@ class LatentsPage(QWidget):
         self.controller.choose_space((STYLE, RAW)[index])
 
     def _on_value_picked(self, name: str) -> None:
-        self.controller.choose(name, self._combos[name].currentText())
+        self.controller.choose(name, self._combos[name].currentData())
 
     def _on_random(self) -> None:
         self.controller.randomise()

@@ -162,7 +162,7 @@ class TrainPage(QWidget):
         self._runs.setFixedHeight(116)
 
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(16, 4, 16, 16)
+        layout.setContentsMargins(16, 12, 16, 16)
         layout.setSpacing(8)
         layout.addWidget(self._cards)
         layout.addLayout(head)

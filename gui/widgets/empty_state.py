@@ -40,8 +40,8 @@ class EmptyState(QWidget):
         self._text.setProperty("look", "muted")
         self._text.setWordWrap(True)
         self._text.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._text.setMaximumWidth(420)
-        self._text.setMinimumWidth(280)
+        # A fixed width lets the layout work out how many lines the text takes.
+        self._text.setFixedWidth(400)
         column = QVBoxLayout(self)
         column.setSpacing(8)
         column.addStretch(2)
@@ -61,4 +61,4 @@ class EmptyState(QWidget):
         self._title.setText(title)
         self._text.setText(text)
         # Qt gives a centred label the height of its old text.
-        self._text.setMinimumHeight(self._text.heightForWidth(self._text.minimumWidth()))
+        self._text.setMinimumHeight(max(0, self._text.heightForWidth(self._text.minimumWidth())))

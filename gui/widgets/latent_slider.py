@@ -28,12 +28,16 @@ END_SIDE = 30
 
 
 class _ImportanceBar(QWidget):
-    def __init__(self, importance: float, parent: QWidget) -> None:
+    def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
-        self._importance = min(1.0, max(0.0, importance))
+        self._importance = 0.0
         self.setFixedSize(QSize(36, 5))
-        self.setToolTip(f"Importance {self._importance:.0%} of the most important dimension")
         Theme.current().changed.connect(self.update)
+
+    def show_importance(self, importance: float) -> None:
+        self._importance = min(1.0, max(0.0, importance))
+        self.setToolTip(f"Importance {self._importance:.0%} of the most important dimension")
+        self.update()
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         painter = QPainter(self)
@@ -64,42 +68,34 @@ class LatentSlider(QWidget):
     released = Signal()
     reset_wanted = Signal(int)
 
-    def __init__(
-        self, dimension: int, name: str, importance: float, low: float, high: float, parent: QWidget | None = None
-    ) -> None:
+    def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.dimension = dimension
-        self._low, self._high = low, max(high, low + 1e-6)
-        span = self._high - self._low
+        self.dimension = 0
+        self._low, self._high = 0.0, 1.0
+        self._title = QLabel(self)
+        self._title.setMinimumWidth(self._title.fontMetrics().horizontalAdvance("z 128"))
+        self._bar = _ImportanceBar(self)
         self._slider = QSlider(Qt.Orientation.Horizontal, self)
         self._slider.setRange(0, STEPS)
         self._slider.setSingleStep(STEPS // 100)
         self._slider.setPageStep(STEPS // 10)
         self._slider.setMinimumWidth(72)
-        self._slider.setAccessibleName(name)
         self._spin = QDoubleSpinBox(self)
         self._spin.setDecimals(2)
-        self._spin.setRange(self._low - 2 * span, self._high + 2 * span)
-        self._spin.setSingleStep(span / 100)
         self._spin.setProperty("look", "number")
         self._spin.setAlignment(Qt.AlignmentFlag.AlignRight)
         self._spin.setKeyboardTracking(False)
         self._spin.setFixedWidth(58)
-        self._spin.setAccessibleName(f"{name}, number")
         self._reset = QToolButton(self)
         self._reset.setProperty("look", "flat")
-        self._reset.setToolTip(f"Reset {name}")
-        self._reset.setAccessibleName(f"Reset {name}")
         self._reset.setStyleSheet("padding: 3px;")
         Theme.current().bind_icon(self._reset, "reset", "muted", 14)
-        title = QLabel(name, self)
-        title.setMinimumWidth(title.fontMetrics().horizontalAdvance("z 128"))
-        title.setBuddy(self._slider)
+        self._title.setBuddy(self._slider)
         self._ends = (_end_label(self), _end_label(self))
         named = QVBoxLayout()
         named.setSpacing(1)
-        named.addWidget(title)
-        named.addWidget(_ImportanceBar(importance, self))
+        named.addWidget(self._title)
+        named.addWidget(self._bar)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(6)
@@ -115,7 +111,23 @@ class LatentSlider(QWidget):
         self._slider.sliderReleased.connect(self.released)
         self._slider.actionTriggered.connect(self._on_action)
         self._spin.valueChanged.connect(self._on_typed)
-        self._reset.clicked.connect(lambda: self.reset_wanted.emit(self.dimension))
+        self._reset.clicked.connect(self._on_reset)
+
+    def show_dimension(self, dimension: int, name: str, importance: float, low: float, high: float) -> None:
+        """Stand for another dimension: its index, its name, its relative importance 0..1 and the slider's range."""
+        self.dimension = dimension
+        self._low, self._high = low, max(high, low + 1e-6)
+        span = self._high - self._low
+        with QSignalBlocker(self._spin):
+            self._spin.setRange(self._low - 2 * span, self._high + 2 * span)
+        self._spin.setSingleStep(span / 100)
+        self._spin.setAccessibleName(f"{name}, number")
+        self._slider.setAccessibleName(name)
+        self._reset.setToolTip(f"Reset {name}")
+        self._reset.setAccessibleName(f"Reset {name}")
+        self._title.setText(name)
+        self._bar.show_importance(importance)
+        self.clear_ends()
 
     @property
     def value(self) -> float:
@@ -151,6 +163,9 @@ class LatentSlider(QWidget):
         if not self._slider.isSliderDown() and action != QSlider.SliderAction.SliderMove.value:
             self._slider.setValue(self._slider.sliderPosition())
             self.released.emit()
+
+    def _on_reset(self) -> None:
+        self.reset_wanted.emit(self.dimension)
 
     def _on_typed(self, value: float) -> None:
         self.moved.emit(self.dimension, value)

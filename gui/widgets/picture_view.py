@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 KEY_STEP = 0.05  # of the picture's width or height, for an arrow key
-SHARP = 6  # from this enlargement on a picture is not smoothed: one wants to see its pixels
+SHARP = 8  # from this enlargement on a picture is not smoothed: one wants to see its pixels
 MAX_ENLARGEMENT = 12  # of a picture's pixel; larger ones show nothing more
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 ICON_SIDES = (64, 56, 48, 40, 36, 32)  # the largest with which all tiles fit into one line
-TILE_FRAME = 10  # around the icon: padding and border
-SPACING = 6
+TILE_FRAME = 11  # around the icon: padding and border
+SPACING = 5
 ANY = ""
 
 

@@ -15,6 +15,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
+from engine.image import open_picture
 from engine.paths import user_folder
 from gui.controllers.generate_controller import MAX_COUNT, GenerateController, file_stem, unused_path
 from gui.pages.generate_page import GeneratePage
@@ -34,7 +35,9 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def services(qtbot: QtBot, own_user_folders: None, tiny_models: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
+def services(
+    qtbot: QtBot, own_user_folders: None, tiny_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Services]:
     shutil.copytree(tiny_models, user_folder("models"))
     monkeypatch.setattr("gui.controllers.generate_controller.PREFERRED", DIGITS)
     services = Services.create()
@@ -188,7 +191,7 @@ def test_a_saved_sample_dropped_back_restores_its_settings(
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
     ready._save_action.trigger()
     qtbot.waitUntil(path.is_file, timeout=PATIENCE)
-    np.testing.assert_array_equal(np.asarray(Image.open(path).convert("RGB")), kept.pixels)
+    np.testing.assert_array_equal(open_picture(path).pixels, kept.pixels)
 
     controller.choose_model(FACES)
     qtbot.waitUntil(lambda: controller.state.model == FACES, timeout=PATIENCE)
@@ -235,7 +238,7 @@ def test_all_samples_and_the_grid_are_saved(
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(grid), ""))
     ready._save_grid_action.trigger()
     qtbot.waitUntil(grid.with_suffix(".png").is_file, timeout=PATIENCE)
-    width, height = Image.open(grid.with_suffix(".png")).size
+    height, width, _ = open_picture(grid.with_suffix(".png")).pixels.shape
     assert width == height
     assert width > 4 * 32
 
@@ -277,7 +280,9 @@ def test_a_picture_of_an_unknown_model_names_it(
     assert "elsewhere" in notices[0].text
 
 
-def test_a_broken_model_file_leaves_the_page_as_it_was(qtbot: QtBot, ready: GeneratePage, notices: list[Notice]) -> None:
+def test_a_broken_model_file_leaves_the_page_as_it_was(
+    qtbot: QtBot, ready: GeneratePage, notices: list[Notice]
+) -> None:
     path = user_folder("models") / f"{FACES}.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
     ready.controller.choose_model(FACES)

@@ -15,6 +15,7 @@ from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtWidgets import QFileDialog, QSlider
 from pytestqt.qtbot import QtBot
 
+from engine.image import open_picture
 from engine.paths import user_folder
 from gui.controllers.history import History
 from gui.controllers.latents_controller import RAW, STYLE, LatentsController
@@ -35,7 +36,9 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def services(qtbot: QtBot, own_user_folders: None, tiny_models: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
+def services(
+    qtbot: QtBot, own_user_folders: None, tiny_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Services]:
     shutil.copytree(tiny_models, user_folder("models"))
     monkeypatch.setattr("gui.controllers.latents_controller.PREFERRED", (DIGITS,))
     services = Services.create()
@@ -293,9 +296,7 @@ def test_a_latent_goes_through_the_clipboard_to_another_model_and_back(qtbot: Qt
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "[1, 2]", '{"model": "tiny-digits"}'])
-def test_text_that_is_no_latent_is_refused(
-    qtbot: QtBot, page: LatentsPage, notices: list[Notice], text: str
-) -> None:
+def test_text_that_is_no_latent_is_refused(qtbot: QtBot, page: LatentsPage, notices: list[Notice], text: str) -> None:
     position = page.controller.state.position
     mime = QMimeData()
     mime.setText(text)
@@ -350,7 +351,7 @@ def test_the_traversal_grid_is_shown_and_exported(
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
     page._grid_save.click()
     qtbot.waitUntil(path.is_file, timeout=PATIENCE)
-    np.testing.assert_array_equal(np.asarray(Image.open(path).convert("RGB")), smaller)
+    np.testing.assert_array_equal(open_picture(path).pixels, smaller)
     page._view_buttons.button(0).click()
     assert page.controller.state.traversal is None
 

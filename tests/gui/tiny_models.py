@@ -10,10 +10,10 @@ DIGITS, FACES, PLAIN = "tiny-digits", "tiny-faces", "tiny-autoencoder"
 def save_tiny_models(folder: Path) -> None:
     """Write a conditional VAE with one attribute, one with two, and an autoencoder into `folder`."""
     import torch
-
     from engine.models.autoencoder import Autoencoder
-    from engine.models.card import Attribute, ModelCard
     from engine.models.conditional_vae import ConditionalVAE
+
+    from engine.models.card import Attribute, ModelCard
     from engine.models.network import Batch
     from engine.models.store import save_model
 
@@ -26,7 +26,9 @@ def save_tiny_models(folder: Path) -> None:
         sizes = tuple(len(attribute.values) for attribute in attributes)
         shape = {"image_size": 32, "channels": channels, "latent_size": 6, "widths": (16, 8, 8), "features": 16}
         kind = ConditionalVAE if attributes else Autoencoder
-        extra = {"attribute_sizes": sizes, "attribute_width": 4, "flow_width": 16, "flow_steps": 2} if attributes else {}
+        extra = (
+            {"attribute_sizes": sizes, "attribute_width": 4, "flow_width": 16, "flow_steps": 2} if attributes else {}
+        )
         network = kind(kind.Config.model_validate({**shape, **extra})).eval()
         labels = torch.stack([torch.randint(0, size, (32,)) for size in sizes], dim=1) if sizes else None
         batches = [Batch(torch.rand(32, channels, 32, 32), labels)]

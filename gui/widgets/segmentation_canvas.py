@@ -129,8 +129,8 @@ class SegmentationCanvas(ImageCanvas):
                 table[number] = (*area.color, 255)
         colored = table[segmentation.mask]
         if state.contours:
-            # The overlay that is saved has the same outlines.
-            from engine.segmentation.overlay import contour_pixels
+            # The saved overlay has the same outlines. Imported here: the model cards behind it would delay the window.
+            from engine.segmentation.drawing import contour_pixels
 
             objects = segmentation.objects
             colored[~contour_pixels(segmentation.mask if objects is None else objects)] = 0

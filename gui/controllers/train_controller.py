@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -322,7 +323,7 @@ class TrainController(QObject):
         self.model_installed.emit(name)
         self.run_changed.emit()
 
-    def _request(self, function: Any, receiver: Any, *, engine: bool = True) -> None:
+    def _request(self, function: Callable[[], Any], receiver: Callable[[Any], None], *, engine: bool = True) -> None:
         task = self._services.host.run(function, engine=engine)
         task.succeeded.connect(receiver)
         task.failed.connect(self._on_failed)

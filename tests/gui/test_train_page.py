@@ -145,6 +145,7 @@ def test_a_run_is_watched_to_its_end_and_its_model_is_used(qtbot: QtBot, page: T
     assert page._plot.shown()[1] == [loss for _, loss in shown.validation]
     assert "finished" in page._status.text()
     assert unused_name("mine") == "mine-2"
+    assert page._name.text() == "mine-2"
 
 
 def test_a_cancelled_run_keeps_its_checkpoint_and_goes_on_from_it(qtbot: QtBot, page: TrainPage) -> None:

@@ -117,7 +117,7 @@ def measure(page: str) -> dict:
 
 def main() -> int:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--page", default="compress", help="the page that is open at the start")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "startup.json")

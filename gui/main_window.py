@@ -58,6 +58,10 @@ class MainWindow(QMainWindow):
         self._leaving = False
         self._pending_paths: list[Path] = []
         self._menu_actions: list[tuple[str, QAction]] = []
+        self._after_paint, self._engine_start = QTimer(self), QTimer(self)
+        for timer, call in ((self._after_paint, self.first_painted), (self._engine_start, services.host.start)):
+            timer.setSingleShot(True)
+            timer.timeout.connect(call)
         self.setWindowTitle(NAME)
         self.setMinimumSize(1024, 680)
         self.setAcceptDrops(True)
@@ -185,6 +189,8 @@ class MainWindow(QMainWindow):
         central = QWidget()
         central.setLayout(whole)
         self.setCentralWidget(central)
+        # Otherwise the first button would start with the focus ring; Tab still begins there.
+        central.setFocus()
 
     def _action(
         self, group: str, text: str, call: Callable, shortcut: str = "", icon: str = "", checkable: bool = False
@@ -259,6 +265,8 @@ class MainWindow(QMainWindow):
         if active and not self._leaving and not self._confirm_quit(len(active)):
             event.ignore()
             return
+        self._after_paint.stop()
+        self._engine_start.stop()
         self.services.settings.update(geometry=bytes(self.saveGeometry().toBase64().data()).decode())
         for page in self.pages.values():
             # A page that owns more than requests and jobs, for example a training process, ends it here.
@@ -289,7 +297,7 @@ class MainWindow(QMainWindow):
         if event.type() == QEvent.Type.Paint and not self._painted:
             self._painted = True
             # After the events that put the picture on the screen, not in the middle of painting.
-            QTimer.singleShot(0, self.first_painted.emit)
+            self._after_paint.start(0)
         return handled
 
     def _on_first_painted(self) -> None:
@@ -300,7 +308,7 @@ class MainWindow(QMainWindow):
             paths, self._pending_paths = self._pending_paths, []
             self.open_paths(paths)
         # The page paints before torch, whose import holds the interpreter for moments at a time.
-        QTimer.singleShot(50, self.services.host.start)
+        self._engine_start.start(50)
 
     # What people do
 

@@ -217,15 +217,6 @@ def decode(
     return Decoded(picture, header, tuple(damaged))
 
 
-def inspect(data: bytes) -> Header:
-    """What a file says of itself, without decoding it.
-
-    Raises:
-        NotACompressedFile, UnsupportedVersion, LimitError, DamagedFile.
-    """
-    return read_container(data)
-
-
 def _decode_pixels(
     codec: CodecModel, data: bytes, header: Header, strict: bool, progress: ProgressCallback, cancel: CancelToken
 ) -> tuple[np.ndarray, list[DamagedTile]]:

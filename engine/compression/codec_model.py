@@ -121,6 +121,10 @@ class CodecModel:
             return run(self._on_cpu, torch.device("cpu"))
 
 
+# Models that were opened by path may lie outside the folders that are searched: hash -> file.
+_opened: dict[str, Path] = {}
+
+
 def open_codec(model: str | Path | None = None, device: DeviceWish = None) -> CodecModel:
     """The codec of that registry name or path; opened once per device while its file does not change.
 
@@ -136,11 +140,13 @@ def open_codec_by_hash(name: str, digest: str, device: DeviceWish = None) -> Cod
     paths = model_paths()
     candidates = [paths[name]] if name in paths else []
     candidates += [path for key, path in paths.items() if key != name]
+    if digest in _opened:
+        candidates.append(_opened[digest])
     for path in candidates:
         try:
             card = read_card(path)
         except ModelError:
-            continue
+            continue  # of the other models one may fit
         if card.family == HyperpriorCodec.family and card.weights_sha256 == digest:
             return open_codec(path, device)
     if name in paths:
@@ -156,7 +162,9 @@ def open_codec_by_hash(name: str, digest: str, device: DeviceWish = None) -> Cod
 
 @lru_cache(maxsize=4)
 def _open_cached(path: Path, _modified: int, device: torch.device) -> CodecModel:
-    return CodecModel(path, device)
+    codec = CodecModel(path, device)
+    _opened[codec.card.weights_sha256] = path
+    return codec
 
 
 def _torch_device(wish: DeviceWish) -> torch.device:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from engine.errors import PictureError, UsageError
 from engine.image import Picture, open_picture
+from engine.progress import CancelToken, never_cancelled
 
 RIVALS = ("jpeg", "webp", "avif", "jxl")
 RIVAL_NAMES = {"jpeg": "JPEG", "webp": "WebP", "avif": "AVIF", "jxl": "JPEG XL"}
@@ -63,15 +64,20 @@ def decode_rival(data: bytes) -> Picture:
     return open_picture(data)
 
 
-def encode_rival_to_size(codec: str, picture: Picture, target_bytes: int) -> bytes:
+def encode_rival_to_size(
+    codec: str, picture: Picture, target_bytes: int, *, cancel: CancelToken | None = None
+) -> bytes:
     """The best file of a rival that is not larger than `target_bytes`; its smallest one where none is small enough.
 
     Raises:
         UsageError, PictureError: as `encode_rival`.
+        Cancelled: `cancel` was set.
     """
+    cancel = cancel or never_cancelled()
     low, high = 0, 100
     best = encode_rival(codec, picture, low)
     while low < high:
+        cancel.raise_if_cancelled()
         middle = (low + high + 1) // 2
         data = encode_rival(codec, picture, middle)
         if len(data) <= target_bytes:

@@ -1,14 +1,28 @@
-"""Data sets: built in, folders of classes, folders of photos, pictures with masks; checks that name the bad file."""
+"""Data sets: built in, folders of classes, folders of photos, pictures with masks; checks that name the bad file.
+
+Names that need torch are imported on first use, so that recipes are read without it.
+"""
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from engine.data.settings import DataSettings
+
 if TYPE_CHECKING:
-    from engine.data.catalogue import data_settings, find_data, open_data, set_names
+    from engine.data.catalogue import data_settings, measuring_split, open_data, set_names
     from engine.data.dataset import DataSet, UniformPictures, VariedPictures
-    from engine.data.settings import DataSettings
+
+_LATER = {
+    "data_settings": "engine.data.catalogue",
+    "measuring_split": "engine.data.catalogue",
+    "open_data": "engine.data.catalogue",
+    "set_names": "engine.data.catalogue",
+    "DataSet": "engine.data.dataset",
+    "UniformPictures": "engine.data.dataset",
+    "VariedPictures": "engine.data.dataset",
+}
 
 __all__ = [
     "DataSet",
@@ -16,25 +30,13 @@ __all__ = [
     "UniformPictures",
     "VariedPictures",
     "data_settings",
-    "find_data",
+    "measuring_split",
     "open_data",
     "set_names",
 ]
 
-_HOMES = {
-    "DataSettings": "settings",
-    "DataSet": "dataset",
-    "UniformPictures": "dataset",
-    "VariedPictures": "dataset",
-    "data_settings": "catalogue",
-    "find_data": "catalogue",
-    "open_data": "catalogue",
-    "set_names": "catalogue",
-}
-
 
 def __getattr__(name: str) -> Any:
-    """Import on first use: recipes read `DataSettings` in programs that have not loaded torch yet."""
-    if name not in _HOMES:
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(_LATER[name]), name)

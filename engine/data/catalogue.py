@@ -12,7 +12,7 @@ from engine.data.class_folders import has_classes, open_class_folders
 from engine.data.dataset import DataSet
 from engine.data.pairs import has_pairs, open_camvid, open_nuclei, open_pairs
 from engine.data.photos import open_kodak, open_photos
-from engine.data.settings import FOLDER, DataSettings
+from engine.data.settings import FOLDER, DataSettings, Split
 from engine.data.source import open_source, picture_names
 from engine.data.torchvision_sets import open_torchvision_set
 from engine.errors import DataError, UsageError
@@ -112,6 +112,16 @@ def find_data(settings: DataSettings, roots: Sequence[Path] = ()) -> Path:
         f"The data set {settings.set} was not found; looked for {places}.",
         f"Give the folder above it with --data-root or LATENT_STUDIO_DATA; {named.origin}.",
     )
+
+
+def measuring_split(settings: DataSettings) -> Split:
+    """The part that a finished model is measured on: test, or validation where a set has no test part.
+
+    All of the user's own pictures: how they were split, if they were trained on, is not known here.
+    """
+    if settings.set == FOLDER:
+        return "all"
+    return "validation" if settings.set in ("photos", "camvid") else "test"
 
 
 def data_settings(name_or_path: str, **changes: object) -> DataSettings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -23,14 +24,17 @@ if TYPE_CHECKING:
     from gui.services.context import Services
 
 ORIGINAL = "original"
+PAGE = "compress"
 FAMILY = "hyperprior-codec"
 FILE_SUFFIX = ".lsi"
 MAX_FILE_BYTES = 2**31
 # Above this many pixels an encode takes seconds: it starts when the slider rests, not while it moves.
 LARGE_PIXELS = 4_000_000
 REST_MILLISECONDS = 350
-# A running encode shorter than this is left to finish while the slider moves on, so that the picture follows the drag.
-WORTH_FINISHING_SECONDS = 1.0
+# Encodes shorter than this are left to finish while the slider is held, so that the picture follows the drag.
+WORTH_FINISHING_SECONDS = 3.0
+# Results kept for going back at once; of a large photo only the one on show.
+KEPT_RESULTS = 6
 
 
 @dataclass(frozen=True)
@@ -167,7 +171,7 @@ class CompressController(QObject):
     def __init__(self, services: Services, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._services = services
-        self._state = CompressState()
+        self._state = CompressState(order=_remembered(services.settings.page(PAGE)))
         self._encoder = _Encoder()
         self._gui = GuiThread(self)
         self._opens = 0  # number of the newest wish to open something; what older ones bring is dropped
@@ -180,6 +184,7 @@ class CompressController(QObject):
         self._dragging = False
         self._started = 0.0
         self._last_duration = float("inf")
+        self._kept: OrderedDict[Order, Result] = OrderedDict()
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)
         self._rest.setInterval(REST_MILLISECONDS)
@@ -237,7 +242,7 @@ class CompressController(QObject):
     def set_dragging(self, dragging: bool) -> None:
         """The quality slider is held (True) or was let go (False): large photos wait for the latter."""
         self._dragging = dragging
-        if not dragging and self._rest.isActive():
+        if not dragging and (self._rest.isActive() or self._again):
             self._rest.stop()
             self._start_encoding()
 
@@ -361,6 +366,7 @@ class CompressController(QObject):
         self._again = self._running = False
         self._encoding.cancel()
         self._rivals.cancel()
+        self._kept.clear()
 
     # -- compressing
 
@@ -369,17 +375,30 @@ class CompressController(QObject):
         if order == self._state.order:
             return
         self._set(order=order)
+        self._services.settings.set_page(PAGE, quality=order.quality, keep_metadata=order.keep_metadata)
         if self._state.picture is None:
             return
-        if self._state.large:
+        if order in self._kept:
+            self._recall(order)
+        elif self._state.large:
             # The figures on show are of the old order from now on; the work waits for the slider's rest.
             self._set(busy=True, stopped=False)
             self._rest.start()
-        elif self._running and self._last_duration < WORTH_FINISHING_SECONDS:
+        elif self._running and self._dragging and self._last_duration < WORTH_FINISHING_SECONDS:
             self._again = True
             self._set(busy=True)
         else:
             self._start_encoding()
+
+    def _recall(self, order: Order) -> None:
+        """Show a result that is still at hand."""
+        self._rest.stop()
+        self._run += 1
+        self._again = self._running = False
+        self._encoding.cancel()
+        self._kept.move_to_end(order)
+        self._set(result=self._kept[order], busy=False, stopped=False)
+        self._request_rival()
 
     @Slot()
     def _start_encoding(self) -> None:
@@ -389,6 +408,7 @@ class CompressController(QObject):
         if self._dragging and state.large:
             self._rest.start()
             return
+        self._rivals.cancel()  # it would be of a size that is about to change
         self._run += 1
         self._running, self._again = True, False
         self._started = time.perf_counter()
@@ -408,6 +428,9 @@ class CompressController(QObject):
     def _on_encoded(self, result: Result, _stamp: int) -> None:
         self._running = False
         self._last_duration = time.perf_counter() - self._started
+        self._kept[result.order] = result
+        while len(self._kept) > (1 if self._state.large else KEPT_RESULTS):
+            self._kept.popitem(last=False)
         self._set(result=result, busy=self._again)
         if self._again:
             self._start_encoding()
@@ -476,6 +499,16 @@ class CompressController(QObject):
         self.changed.emit(self._state)
 
 
+def _remembered(stored: dict[str, Any]) -> Order:
+    """The order of the last session; what makes no sense is left at its default."""
+    quality, keep = stored.get("quality"), stored.get("keep_metadata")
+    valid = isinstance(quality, int | float) and 0 <= quality <= 100
+    return Order(
+        quality=float(quality) if valid and quality is not None else Order.quality,
+        keep_metadata=keep if isinstance(keep, bool) else Order.keep_metadata,
+    )
+
+
 def _codec_names() -> tuple[str, ...]:
     from engine.models.registry import list_models
 
@@ -528,7 +561,7 @@ def _rival_of_same_size(codec: str, picture: Picture, result: Result, token: Can
     from engine.compression.rivals import decode_rival, encode_rival_to_size
     from engine.evaluation.image_quality import ms_ssim, psnr
 
-    data = encode_rival_to_size(codec, picture, len(result.encoded.data))
+    data = encode_rival_to_size(codec, picture, len(result.encoded.data), cancel=token)
     token.raise_if_cancelled()
     decoded = decode_rival(data)
     token.raise_if_cancelled()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gui.services.context import Services
     from gui.services.jobs import Job
 
+PAGE = "segment"
 FAMILY = "dilated-segmenter"
 # Up to this many pixels a segmentation takes about a second: it runs by itself as soon as a picture is open.
 AUTOMATIC_PIXELS = 1_000_000
@@ -101,7 +102,7 @@ class SegmentController(QObject):
     def __init__(self, services: Services, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._services = services
-        self._state = SegmentState()
+        self._state = _remembered(services.settings.page(PAGE))
         self._gui = GuiThread(self)
         self._opens = 0  # number of the newest wish to open something; what older ones bring is dropped
         self._runs = 0
@@ -151,15 +152,18 @@ class SegmentController(QObject):
             return
         self._stop()
         self._set(model=name, hidden=self._unremarkable(name), isolated=None)
+        self._services.settings.set_page(PAGE, model=name)
         self._run_if_small()
 
     def set_opacity(self, opacity: float) -> None:
         """Opacity of the overlay, 0..1."""
         self._set(opacity=min(1.0, max(0.0, opacity)))
+        self._services.settings.set_page(PAGE, opacity=self._state.opacity)
 
     def set_contours(self, contours: bool) -> None:
         """Outlines in place of filled areas."""
         self._set(contours=contours)
+        self._services.settings.set_page(PAGE, contours=contours)
 
     def toggle_isolated(self, number: int) -> None:
         """Show only class `number`; once more shows the others again."""
@@ -215,10 +219,10 @@ class SegmentController(QObject):
     @Slot(object)
     def _on_models(self, cards: tuple[ModelCard, ...]) -> None:
         self._set(models=cards)
-        if not cards:
-            return
-        if self._state.model not in {card.name for card in cards}:
-            self.set_model(cards[0].name)
+        names = [card.name for card in cards]
+        if names and self._state.model not in names:
+            remembered = self._services.settings.page(PAGE).get("model")
+            self.set_model(remembered if remembered in names else names[0])
 
     @Slot(object)
     def _on_models_failed(self, error: Exception) -> None:
@@ -313,6 +317,16 @@ class SegmentController(QObject):
     def _set(self, **changes: Any) -> None:
         self._state = dataclasses.replace(self._state, **changes)
         self.changed.emit(self._state)
+
+
+def _remembered(stored: dict[str, Any]) -> SegmentState:
+    """How the overlay was shown in the last session; what makes no sense is left at its default."""
+    opacity, contours = stored.get("opacity"), stored.get("contours")
+    valid = isinstance(opacity, int | float) and 0 <= opacity <= 1
+    return SegmentState(
+        opacity=float(opacity) if valid and opacity is not None else SegmentState.opacity,
+        contours=contours if isinstance(contours, bool) else SegmentState.contours,
+    )
 
 
 def _cards() -> tuple[ModelCard, ...]:

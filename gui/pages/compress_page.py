@@ -23,7 +23,7 @@ from PySide6.QtWidgets import (
 from engine.compression.settings import DEFAULT_MODEL
 from engine.progress import Progress
 from gui.controllers.batch_controller import BatchController
-from gui.controllers.compress_controller import LARGE_PIXELS, ORIGINAL, CompressController, CompressState
+from gui.controllers.compress_controller import LARGE_PIXELS, ORIGINAL, CompressController, CompressState, Order
 from gui.controllers.wording import bytes_exact, bytes_short, decibels, percent, seconds, size_in_pixels
 from gui.pages.clipboard import NOTHING, clipboard_files, clipboard_image
 from gui.pages.samples import sample_paths
@@ -146,6 +146,7 @@ class CompressPage(QWidget):
     def open_paths(self, paths: list[Path]) -> None:
         """One file opens here; several, or a folder, go to the batch."""
         if len(paths) == 1 and not paths[0].is_dir():
+            self._services.settings.remember_file(paths[0])
             self.controller.open_path(paths[0])
         elif paths:
             self.batch.add_paths(paths)
@@ -169,7 +170,8 @@ class CompressPage(QWidget):
         self.model_box.setAccessibleName("Codec model")
         self.model_box.setToolTip("The learned codec that makes the file")
         self.model_box.currentIndexChanged.connect(self._on_model_chosen)
-        self.quality = LabeledSlider("Quality", 0.0, 100.0, controller.state.order.quality, decimals=0)
+        self.quality = LabeledSlider("Quality", 0.0, 100.0, Order.quality, decimals=0)
+        self.quality.set_value(controller.state.order.quality, emit=False)
         self.quality.value_changed.connect(self._on_quality)
         self.quality.slider_released.connect(partial(controller.set_dragging, False))
         self.metadata = QCheckBox("Keep metadata")
@@ -462,8 +464,7 @@ class CompressPage(QWidget):
     def _on_open(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Open a photo or a compressed file", self._folder(), OPEN_FILTER)
         if path:
-            self._services.settings.remember_file(Path(path))
-            self.controller.open_path(Path(path))
+            self.open_paths([Path(path)])
 
     @Slot()
     def _on_save(self) -> None:

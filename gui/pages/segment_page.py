@@ -81,6 +81,7 @@ class SegmentPage(QWidget):
     def open_paths(self, paths: list[Path]) -> None:
         """Open the first picture."""
         if paths:
+            self._services.settings.remember_file(paths[0])
             self.controller.open_path(paths[0])
 
     def paste(self) -> None:
@@ -113,7 +114,8 @@ class SegmentPage(QWidget):
         self._status.setWordWrap(True)
         self.wait = WaitBar("segmentation")
         self.wait.cancelled.connect(controller.cancel)
-        self.opacity = LabeledSlider("Opacity", 0.0, 100.0, 100 * state.opacity, decimals=0, suffix=" %")
+        self.opacity = LabeledSlider("Opacity", 0.0, 100.0, 100 * SegmentState.opacity, decimals=0, suffix=" %")
+        self.opacity.set_value(100 * state.opacity, emit=False)
         self.opacity.value_changed.connect(self._on_opacity)
         self.contours = QCheckBox("Outlines only")
         self.contours.setChecked(state.contours)
@@ -202,8 +204,6 @@ class SegmentPage(QWidget):
             target.setEnabled(picture is not None and bool(state.model) and not state.busy)
         for target in (self.mask_button, self.overlay_button, self._mask_action, self._overlay_action):
             target.setEnabled(state.segmentation is not None and not state.busy)
-        # Outlines are drawn at full strength.
-        self.opacity.setEnabled(not state.contours)
         self._status.setText(self._status_text(state))
         self._status.setVisible(bool(self._status.text()))
         self.wait.set_busy(state.busy)
@@ -265,8 +265,7 @@ class SegmentPage(QWidget):
     def _on_open(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Open a picture", self._folder(), OPEN_FILTER)
         if path:
-            self._services.settings.remember_file(Path(path))
-            self.controller.open_path(Path(path))
+            self.open_paths([Path(path)])
 
     @Slot()
     def _on_save_mask(self) -> None:

@@ -307,11 +307,12 @@ QPushButton[look="flat"]:pressed, QToolButton[look="flat"]:pressed { background:
 QPushButton[look="flat"]:checked, QToolButton[look="flat"]:checked { background: @accent_soft; color: @accent; }
 QPushButton[look="flat"]:focus, QToolButton[look="flat"]:focus { border: 2px solid @accent; }
 QToolButton[look="section"] {
-    background: transparent; border: 1px solid transparent; padding: 4px 2px; font-size: 11pt; font-weight: 600;
+    background: transparent; border: 1px solid transparent; padding: 4px 0; margin-left: -6px; font-size: 11pt;
+    font-weight: 600;
 }
 QToolButton[look="section"]:hover { color: @accent; background: transparent; }
 QToolButton[look="section"]:checked { color: @text; background: transparent; }
-QToolButton[look="section"]:focus { border: 2px solid @accent; padding: 3px 1px; }
+QToolButton[look="section"]:focus { border: 2px solid @accent; padding: 3px 0; }
 QToolButton::menu-indicator { image: none; width: 0; }
 
 QLineEdit, QSpinBox, QDoubleSpinBox, QComboBox, QPlainTextEdit, QTextEdit {
@@ -332,8 +333,10 @@ QAbstractSpinBox QLineEdit, QAbstractSpinBox QLineEdit:focus {
 QSpinBox::up-button, QDoubleSpinBox::up-button, QSpinBox::down-button, QDoubleSpinBox::down-button {
     border: none; background: transparent;
 }
-QDoubleSpinBox[look="number"]::up-button, QDoubleSpinBox[look="number"]::down-button { width: 0; height: 0; }
-QDoubleSpinBox[look="number"]::up-arrow, QDoubleSpinBox[look="number"]::down-arrow { image: none; width: 0; height: 0; }
+QAbstractSpinBox[look="number"]::up-button, QAbstractSpinBox[look="number"]::down-button { width: 0; height: 0; }
+QAbstractSpinBox[look="number"]::up-arrow, QAbstractSpinBox[look="number"]::down-arrow {
+    image: none; width: 0; height: 0;
+}
 QSpinBox::up-button:hover, QDoubleSpinBox::up-button:hover,
 QSpinBox::down-button:hover, QDoubleSpinBox::down-button:hover { background: @hover; }
 QSpinBox::up-arrow, QDoubleSpinBox::up-arrow { image: url("@icons/spin-up-@scheme.svg"); width: 10px; height: 10px; }
@@ -450,6 +453,7 @@ QAbstractItemView {
 }
 QAbstractItemView:focus { border-color: @accent; }
 FlowGrid { background: transparent; border: none; border-radius: 0; }
+QHeaderView { background: transparent; border: none; border-radius: 0; }
 QHeaderView::section {
     background: @panel; color: @muted; border: none; border-bottom: 1px solid @border; padding: 6px;
 }

@@ -40,8 +40,8 @@ class EmptyState(QWidget):
         self._text.setProperty("look", "muted")
         self._text.setWordWrap(True)
         self._text.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._text.setMaximumWidth(420)
-        self._text.setMinimumWidth(280)
+        # A fixed width lets the layout work out how many lines the text takes.
+        self._text.setFixedWidth(400)
         column = QVBoxLayout(self)
         column.setSpacing(8)
         column.addStretch(2)

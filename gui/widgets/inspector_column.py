@@ -67,6 +67,10 @@ def prepare_controls(root: QWidget) -> None:
     """Give the controls below `root` what a style sheet cannot: room at the left of numbers, and the wheel guard."""
     guard = _WheelGuard(root)
     for spin in root.findChildren(QAbstractSpinBox):
+        if spin.buttonSymbols() == QAbstractSpinBox.ButtonSymbols.NoButtons:
+            # WORKAROUND: with a style sheet Qt then leaves the number no room at all. This look hides the buttons.
+            spin.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.UpDownArrows)
+            spin.setProperty("look", "number")
         edit = spin.findChild(QLineEdit)
         if edit is not None:
             edit.setTextMargins(6, 0, 2, 0)

@@ -56,7 +56,6 @@ class LabeledSlider(QWidget):
         self._spin.setDecimals(decimals)
         self._spin.setRange(low, high)
         self._spin.setSuffix(suffix)
-        # Not ButtonSymbols.NoButtons: with a style sheet Qt then leaves the number no room. The look hides them.
         self._spin.setProperty("look", "number")
         self._spin.setAlignment(Qt.AlignmentFlag.AlignRight)
         self._spin.setKeyboardTracking(False)

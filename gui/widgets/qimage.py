@@ -8,6 +8,7 @@ from PySide6.QtGui import QImage
 
 if TYPE_CHECKING:
     import numpy as np
+
     from engine.image import Picture
 
 

@@ -75,8 +75,7 @@ class SegmentationCanvas(ImageCanvas):
         painter.save()
         painter.scale(1 / ratio, 1 / ratio)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, self.transform.zoom < 1.0)
-        # Outlines keep their full strength: the slider weighs areas against the picture below.
-        painter.setOpacity(1.0 if self._state.contours else self._state.opacity)
+        painter.setOpacity(self._state.opacity)
         painter.drawImage(self.transform.target(), overlay, QRectF(overlay.rect()))
         painter.restore()
 
@@ -130,7 +129,11 @@ class SegmentationCanvas(ImageCanvas):
                 table[number] = (*area.color, 255)
         colored = table[segmentation.mask]
         if state.contours:
-            colored[~contour_pixels(segmentation.mask)] = 0
+            # The overlay that is saved has the same outlines.
+            from engine.segmentation.overlay import contour_pixels
+
+            objects = segmentation.objects
+            colored[~contour_pixels(segmentation.mask if objects is None else objects)] = 0
         self._overlay = to_qimage(colored[..., :3], colored[..., 3]).convertToFormat(
             QImage.Format.Format_ARGB32_Premultiplied
         )
@@ -146,7 +149,10 @@ class SegmentationCanvas(ImageCanvas):
         area = state.areas[number]
         confidence = state.segmentation.confidence
         sure = "" if confidence is None else f", confidence {100 * float(confidence[pixel.y(), pixel.x()]):.0f} %"
-        self._point(f"{area.name.capitalize()}{sure}  ({pixel.x()}, {pixel.y()})", QColor(*area.color))
+        objects = state.segmentation.objects
+        index = 0 if objects is None else int(objects[pixel.y(), pixel.x()])
+        which = f" {index}" if index else ""
+        self._point(f"{area.name.capitalize()}{which}{sure}  ({pixel.x()}, {pixel.y()})", QColor(*area.color))
 
     @Slot()
     def _on_hover_left(self) -> None:
@@ -158,14 +164,3 @@ class SegmentationCanvas(ImageCanvas):
             self._pointed_text = text
             self.pointed.emit(text)
             self.update()
-
-
-def contour_pixels(mask: np.ndarray) -> np.ndarray:
-    """Pixels (H, W) bool that have a neighbour of another class to the left, right, above or below."""
-    edge = np.zeros(mask.shape, bool)
-    across, down = mask[:, 1:] != mask[:, :-1], mask[1:] != mask[:-1]
-    edge[:, 1:] |= across
-    edge[:, :-1] |= across
-    edge[1:] |= down
-    edge[:-1] |= down
-    return edge

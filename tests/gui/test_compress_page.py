@@ -142,6 +142,47 @@ def test_figures_follow_the_last_value_of_a_drag(qtbot: QtBot, page: CompressPag
     assert "updating" not in page.view._right_label
 
 
+def test_while_the_slider_is_held_running_work_is_finished_and_the_last_value_follows(
+    qtbot: QtBot, page: CompressPage, photo: Path
+) -> None:
+    open_and_wait(qtbot, page, photo)
+    qualities = []
+    page.controller.changed.connect(lambda state: qualities.append(state.result and state.result.order.quality))
+    page.controller.set_dragging(True)
+    for value in (60, 61, 62, 63, 64):
+        page.controller.set_quality(value)
+    assert page.controller._again
+    qtbot.waitUntil(lambda: page.controller.state.current, timeout=PATIENCE)
+    assert [value for value in dict.fromkeys(qualities) if value] == [50, 60, 64]
+
+
+def test_going_back_to_a_quality_is_instant(qtbot: QtBot, page: CompressPage, photo: Path) -> None:
+    open_and_wait(qtbot, page, photo)
+    first = page.controller.state.result
+    page.quality.set_value(80)
+    wait_current(qtbot, page)
+    page.quality.set_value(50)
+    assert page.controller.state.current
+    assert page.controller.state.result is first
+
+
+def test_quality_is_remembered_for_the_next_session(qtbot: QtBot, page: CompressPage, services: Services) -> None:
+    page.quality.set_value(33)
+    assert CompressController(services, page).state.order.quality == 33
+
+
+def test_transparency_survives(qtbot: QtBot, page: CompressPage, tmp_path: Path) -> None:
+    path = tmp_path / "clear.png"
+    pixels = np.full((64, 64, 4), (200, 80, 20, 255), np.uint8)
+    pixels[:, :32, 3] = 0
+    Image.fromarray(pixels).save(path)
+    open_and_wait(qtbot, page, path)
+    picture = page.controller.decoded_picture()
+    assert picture is not None
+    assert picture.alpha is not None
+    np.testing.assert_array_equal(picture.alpha, pixels[..., 3])
+
+
 def test_saved_file_is_the_one_shown_and_opens_to_the_same_pixels(
     qtbot: QtBot, page: CompressPage, photo: Path, tmp_path: Path
 ) -> None:

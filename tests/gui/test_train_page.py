@@ -24,26 +24,20 @@ from gui.widgets.loss_plot import LossPlot
 
 RECIPE = """
 name = "tiny"
-family = "hyperprior-codec"
+family = "autoencoder"
 summary = "A tiny network that learns in a moment"
 
 [config]
-latent_channels = 8
-hyper_channels = 4
-high_channels = 8
-low_channels = 8
-encoder_high_blocks = 1
-decoder_low_blocks = 1
-decoder_high_blocks = 1
-context_channels = 8
-gain_knots = 2
-quality_levels = 2
+image_size = 32
+latent_size = 4
+widths = [8, 8]
+features = 8
 
 [data]
 set = "folder"
 path = "{folder}"
 kind = "photos"
-crop = 64
+size = 32
 
 [[stages]]
 steps = {steps}

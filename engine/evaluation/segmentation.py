@@ -162,6 +162,7 @@ def measure_segmentation(
     *,
     data: str | None = None,
     split: str | None = None,
+    limit: int | None = None,
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
 ) -> SegmentationReport:
@@ -172,6 +173,7 @@ def measure_segmentation(
         roots: folders searched for the set before the usual ones.
         data: name of the set; None takes "nuclei" for instance models and "camvid" for others.
         split: part of the set; None takes the test part, or the validation part where the set has no test part.
+        limit: at most this many pictures, spread over the part; None measures all.
 
     Raises:
         DataError: the set is not at hand, or its masks are of another kind than the model's.
@@ -187,7 +189,7 @@ def measure_segmentation(
     data = data or ("nuclei" if instances else "camvid")
     split = split or ("validation" if data == "camvid" else "test")
     # The card's classes are those of the network; with instances what is measured is the foreground as a whole.
-    pictures = open_data(DataSettings(set=data, split=split, channels=3), roots)  # type: ignore[arg-type]
+    pictures = open_data(DataSettings(set=data, split=split, channels=3, limit=limit), roots)  # type: ignore[arg-type]
     if pictures.instances != instances:
         kinds = ("classes", "single objects")
         raise DataError(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, cast
 
 from PySide6.QtCore import QObject, Signal, Slot
 
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 FAMILIES = ("conditional-vae", "autoencoder")
 PREFERRED = ("faces-cvae", "digits-cvae")
-STYLE, RAW = "style", "raw"
+SpaceName = Literal["style", "raw"]
+STYLE: SpaceName = "style"
+RAW: SpaceName = "raw"
 INACTIVE = 0.01  # importance, relative to the most important dimension, below which a slider is folded away
 EDGE_OF_DATA, OFF_DATA = 0.02, 0.5  # readings of the off-the-data lamp from which it warns, and is red
 MAX_SEED = 2**31 - 1
@@ -557,8 +559,8 @@ class LatentsController(QObject):
         if grid is not None:
             self._write(lambda: _save_pixels(grid, path))
 
-    def _write(self, function: object) -> None:
-        task = self._services.host.run(function)  # type: ignore[arg-type]
+    def _write(self, function: Callable[[], str]) -> None:
+        task = self._services.host.run(function)
         task.succeeded.connect(self._on_saved)
         task.failed.connect(self._on_failed)
 
@@ -682,7 +684,7 @@ def _latent_of(explorer: LatentExplorer, position: Position) -> Latent:
     return Latent(
         model=card.name,
         weights_sha256=card.weights_sha256,
-        space=position.space,
+        space=cast(SpaceName, position.space),
         values=position.values,
         attributes=dict(position.choice),
         seed=position.seed,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -321,8 +322,12 @@ class TrainController(QObject):
         self._services.notices.success(text.format(name=name))
         self.model_installed.emit(name)
         self.run_changed.emit()
+        plan = self.state.plan
+        if plan is not None and plan.name == name:
+            # The next run makes a model of its own.
+            self.edit_plan(replace(plan, name=unused_name(name)))
 
-    def _request(self, function: Any, receiver: Any, *, engine: bool = True) -> None:
+    def _request(self, function: Callable[[], Any], receiver: Callable[[Any], None], *, engine: bool = True) -> None:
         task = self._services.host.run(function, engine=engine)
         task.succeeded.connect(receiver)
         task.failed.connect(self._on_failed)
@@ -437,7 +442,7 @@ def install_model(path: Path) -> str:
 
 
 def unused_name(name: str) -> str:
-    """`name`, or the same with a number where a model of that name exists."""
+    """`name`, or the same with another number at its end where a model of that name exists."""
     name = re.sub(r"[^a-z0-9-]+", "-", name.lower())[:56]
     taken = {path.stem for folder in model_folders() for path in folder.glob("*.safetensors")}
     candidate, number = name, 2

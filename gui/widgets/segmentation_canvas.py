@@ -57,6 +57,7 @@ class SegmentationCanvas(ImageCanvas):
         """Show picture and overlay of `state`."""
         self._state = state
         if state.picture is not self._picture:
+            self._point("", None)
             self._picture = state.picture
             picture = state.picture
             self.set_image(None if picture is None else to_qimage(picture.pixels, picture.alpha))

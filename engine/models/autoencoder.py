@@ -92,7 +92,10 @@ class Autoencoder(Network[AutoencoderConfig]):
         return torch.cat([batch.images, self.decode(self.encode(batch.images))]).clamp(0, 1)
 
     def finish(self, batches: Iterable[Batch], card: ModelCard) -> ModelCard:
-        """Measure the latents: mean, covariance, ranges, and the share of the pixels' variance per dimension."""
+        """Measure the latents: mean, covariance, ranges, and the share of the pixels' variance per dimension.
+
+        The card's attributes are dropped: this network cannot be told any.
+        """
         z = torch.cat([self.encode(batch.images) for batch in batches])
         low, high = quantiles(z)
         self.latent_mean.copy_(z.mean(0))
@@ -109,7 +112,7 @@ class Autoencoder(Network[AutoencoderConfig]):
             )
             for index in range(self.config.latent_size)
         )
-        return card.model_copy(update={"latent_dimensions": dimensions})
+        return card.model_copy(update={"latent_dimensions": dimensions, "attributes": ()})
 
     def _explained_variance(self, z: Tensor) -> Tensor:
         """Mean squared change of a pixel value when one dimension is replaced by another picture's, halved; (D,).

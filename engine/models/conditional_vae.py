@@ -168,6 +168,10 @@ class ConditionalVAE(Network[ConditionalVaeConfig]):
         """Latent z (B, D) -> style s (B, D); inverse of `style_to_latent`."""
         return self._field.to_style(z, self._flow_condition(labels), self.config.flow_steps) @ self.rotation
 
+    def style_distance(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Distance (B,) of latents (B, D) from the centre of the style space, by a quick inverse of the flow."""
+        return self._field.to_style(z, self._flow_condition(labels), self.config.flow_steps, iterations=1).norm(dim=1)
+
     @property
     def _field(self) -> LatentFlow:
         field = self.flow["field"]
@@ -230,7 +234,7 @@ class ConditionalVAE(Network[ConditionalVaeConfig]):
             means.append(posterior.mean)
             kls.append(kl_per_dimension(*posterior))
             if len(distances) * len(hidden) < _INVERTED:
-                distances.append(self.latent_to_style(posterior.draw(), hidden).norm(dim=1))
+                distances.append(self.style_distance(posterior.draw(), hidden))
             labels.append(hidden)
         low, high = quantiles(torch.cat(means))
         kl = torch.cat(kls).mean(0)

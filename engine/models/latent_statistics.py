@@ -26,7 +26,7 @@ def principal_moves(decode: Callable[[Tensor], Tensor], styles: Tensor, step: fl
         step: half the difference, in standard deviations.
 
     Returns:
-        rotation (D, D), orthonormal, column k = direction k; and the RMS change of a pixel value per unit of each, (D,).
+        rotation (D, D), orthonormal, column k = direction k; and the RMS change of a pixel value per unit (D,).
     """
     count, size = styles.shape
     columns = []

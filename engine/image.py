@@ -307,7 +307,7 @@ def _orientation_and_exif(opened: Image.Image) -> tuple[int, bytes | None]:
     """EXIF orientation 1..8 that is still to be applied, and the EXIF block with orientation 1."""
     block = opened.info.get("exif")
     if not isinstance(block, bytes) or not block:
-        if opened.format in ("TIFF", "PNG"):  # TIFF's own tag; PNG may carry EXIF as text
+        if opened.format == "PNG":  # may carry EXIF as text; TIFF is turned by its decoder
             found = opened.getexif().get(_ORIENTATION, 1)
             return (found if found in range(1, 9) else 1), None
         return 1, None

@@ -34,11 +34,13 @@ class Table:
     Attributes:
         low, high: values that have a code of their own; all others use the escape symbol `high - low + 1`.
         model: constriction's Categorical over `high - low + 2` symbols.
+        bits: what each of these symbols costs; for estimates, never for coding.
     """
 
     low: int
     high: int
     model: Any
+    bits: np.ndarray
 
     @classmethod
     def from_frequencies(cls, frequencies: np.ndarray, radius: int) -> Table:
@@ -49,7 +51,7 @@ class Table:
         # Quotients by a power of two are exact in float32, so that every machine builds the same model.
         probabilities = (counts / counts.sum()).astype(np.float32)
         model = _coding.model.Categorical(probabilities, perfect=False, lazy=False)
-        return cls(low - radius, high - radius, model)
+        return cls(low - radius, high - radius, model, -np.log2(np.maximum(counts, 0.5) / counts.sum()))
 
 
 class GroupEncoder:

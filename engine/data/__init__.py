@@ -1,28 +1,14 @@
-"""Data sets: built in, folders of classes, folders of photos, pictures with masks; checks that name the bad file.
-
-Names that need torch are imported on first use, so that recipes are read without it.
-"""
+"""Data sets: built in, folders of classes, folders of photos, pictures with masks; checks that name the bad file."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from engine.data.settings import DataSettings
-
 if TYPE_CHECKING:
-    from engine.data.catalogue import data_settings, measuring_split, open_data, set_names
+    from engine.data.catalogue import data_settings, find_data, measuring_split, open_data, set_names
     from engine.data.dataset import DataSet, UniformPictures, VariedPictures
-
-_LATER = {
-    "data_settings": "engine.data.catalogue",
-    "measuring_split": "engine.data.catalogue",
-    "open_data": "engine.data.catalogue",
-    "set_names": "engine.data.catalogue",
-    "DataSet": "engine.data.dataset",
-    "UniformPictures": "engine.data.dataset",
-    "VariedPictures": "engine.data.dataset",
-}
+    from engine.data.settings import DataSettings
 
 __all__ = [
     "DataSet",
@@ -30,13 +16,27 @@ __all__ = [
     "UniformPictures",
     "VariedPictures",
     "data_settings",
+    "find_data",
     "measuring_split",
     "open_data",
     "set_names",
 ]
 
+_HOMES = {
+    "DataSettings": "settings",
+    "DataSet": "dataset",
+    "UniformPictures": "dataset",
+    "VariedPictures": "dataset",
+    "data_settings": "catalogue",
+    "find_data": "catalogue",
+    "measuring_split": "catalogue",
+    "open_data": "catalogue",
+    "set_names": "catalogue",
+}
+
 
 def __getattr__(name: str) -> Any:
-    if name not in _LATER:
+    """Import on first use: recipes read `DataSettings` in programs that have not loaded torch yet."""
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_LATER[name]), name)
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -52,7 +52,10 @@ class FolderSource:
 
 
 class ZipSource:
-    """Files in a zip, read without unpacking it to the disk."""
+    """Files in a zip, read without unpacking it to the disk.
+
+    Where a whole folder was packed (SET/CLASS/PICTURE), its name is left out of the files' names.
+    """
 
     def __init__(self, path: Path) -> None:
         self.label = str(path)
@@ -61,17 +64,21 @@ class ZipSource:
         except (OSError, zipfile.BadZipFile) as error:
             raise DataError(f"{path} is not a readable zip file ({error}).", "Copy or download it again.") from error
 
+        found = [info.filename for info in self._archive.infolist() if not info.is_dir()]
+        self._names = sorted(name for name in found if not _hidden(name))
+        self._top = _packed_folder(self._names)
+        self._names = [name.removeprefix(self._top) for name in self._names]
+
     def names(self) -> list[str]:
-        found = (info.filename for info in self._archive.infolist() if not info.is_dir())
-        return sorted(name for name in found if not _hidden(name))
+        return self._names
 
     def read(self, name: str) -> bytes:
         try:
-            if self._archive.getinfo(name).file_size > MAX_MEMBER_BYTES:
+            if self._archive.getinfo(self._top + name).file_size > MAX_MEMBER_BYTES:
                 raise DataError(
                     f"{name} in {self.label} is larger than {MAX_MEMBER_BYTES // 2**20} MiB.", "Leave it out."
                 )
-            return self._archive.read(name)
+            return self._archive.read(self._top + name)
         except KeyError as error:
             raise DataError(f"{self.label} holds no file {name}.", "Copy or download it again.") from error
         # RuntimeError: encrypted; NotImplementedError: a compression method of another program.
@@ -120,3 +127,13 @@ def open_text(source: FileSource, name: str) -> str:
 
 def _hidden(name: str) -> bool:
     return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+
+
+def _packed_folder(names: list[str]) -> str:
+    """The folder, with its slash, that holds everything in further folders, or nothing where that is a part's name."""
+    tops = {name.partition("/")[0] for name in names}
+    pictures = picture_names(names)
+    if len(tops) != 1 or not pictures or any(name.count("/") < 2 for name in pictures):
+        return ""
+    top = tops.pop()
+    return "" if top.lower() in ("train", "val", "test") else f"{top}/"

@@ -237,9 +237,8 @@ def _compress_rows(
     cancel: CancelToken,
 ) -> None:
     """The job: one file after the other; a file that fails is reported in its row and the next one follows."""
-    from engine.compression.files import compress_file
-
     from engine.compression import EncodeSettings
+    from engine.compression.files import compress_file
 
     settings = EncodeSettings(quality=order.quality, model=order.model, keep_metadata=order.keep_metadata)
     units = 1000  # progress within a file is finer than whole files

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -386,7 +386,7 @@ class GenerateController(QObject):
         job.finished.connect(self._on_saved)
         job.failed.connect(self._on_failed)
 
-    def _write(self, function: Any) -> None:
+    def _write(self, function: Callable[[], str]) -> None:
         task = self._services.host.run(function)
         task.succeeded.connect(self._on_saved)
         task.failed.connect(self._on_failed)

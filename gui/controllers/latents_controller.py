@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, cast
 
 from PySide6.QtCore import QObject, Signal, Slot
 
@@ -25,11 +25,14 @@ if TYPE_CHECKING:
 
 FAMILIES = ("conditional-vae", "autoencoder")
 PREFERRED = ("faces-cvae", "digits-cvae")
-STYLE, RAW = "style", "raw"
+SpaceName = Literal["style", "raw"]
+STYLE: SpaceName = "style"
+RAW: SpaceName = "raw"
 INACTIVE = 0.01  # importance, relative to the most important dimension, below which a slider is folded away
 EDGE_OF_DATA, OFF_DATA = 0.02, 0.5  # readings of the off-the-data lamp from which it warns, and is red
 MAX_SEED = 2**31 - 1
 TRAVERSAL_STEPS = 9
+GAP = 2  # white pixels between the lines of the traversal grid, as between its columns
 ENDS = 12  # sliders that show pictures of their two ends
 
 
@@ -271,6 +274,8 @@ class LatentsController(QObject):
             values[dimension] = float(value)
         if tuple(values) == position.values:
             return
+        # The picture under the drag must not wait for pictures that will be out of date.
+        self._at_rest.cancel()
         self._record(gesture)
         self.state.position = replace(position, values=tuple(values), seed=None)
         self.position_changed.emit()
@@ -557,8 +562,8 @@ class LatentsController(QObject):
         if grid is not None:
             self._write(lambda: _save_pixels(grid, path))
 
-    def _write(self, function: object) -> None:
-        task = self._services.host.run(function)  # type: ignore[arg-type]
+    def _write(self, function: Callable[[], str]) -> None:
+        task = self._services.host.run(function)
         task.succeeded.connect(self._on_saved)
         task.failed.connect(self._on_failed)
 
@@ -606,10 +611,15 @@ def _rest_pictures(
     import numpy as np
 
     values = np.asarray(position.values, np.float32)
-    grid = explorer.traversal(position.space, values, position.choice, rows, TRAVERSAL_STEPS) if rows else None
+    lines: list[np.ndarray] = []
+    for dimension in rows:
+        # A slider that is touched again must not wait for all of them.
+        cancel.raise_if_cancelled()
+        line = explorer.traversal(position.space, values, position.choice, [dimension], TRAVERSAL_STEPS)
+        lines += [line, np.full((GAP, *line.shape[1:]), 255, np.uint8)]
+    grid = np.concatenate(lines[:-1]) if lines else None
     pictures: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     for dimension in ends:
-        # A slider that is touched again must not wait for all of them.
         cancel.raise_if_cancelled()
         pair = np.stack([values, values])
         pair[:, dimension.index] = dimension.low, dimension.high
@@ -682,7 +692,7 @@ def _latent_of(explorer: LatentExplorer, position: Position) -> Latent:
     return Latent(
         model=card.name,
         weights_sha256=card.weights_sha256,
-        space=position.space,
+        space=cast(SpaceName, position.space),
         values=position.values,
         attributes=dict(position.choice),
         seed=position.seed,

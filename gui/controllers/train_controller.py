@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -215,8 +216,14 @@ class TrainController(QObject):
     def resume(self) -> None:
         """Go on with the shown run from its checkpoint."""
         shown = self.state.shown
-        if shown is not None and shown.can_resume and not self.running:
-            self._launch(shown)
+        if shown is None or not shown.can_resume or self.running:
+            return
+        self._starting = True
+        self.running_changed.emit(True)
+        folder = shown.folder
+        task = self._services.host.run(lambda: prepare_resumption(folder))
+        task.succeeded.connect(self._on_prepared)
+        task.failed.connect(self._on_start_failed)
 
     def shut_down(self) -> None:
         """The window closes: end the run with a checkpoint."""
@@ -225,7 +232,8 @@ class TrainController(QObject):
     @Slot(object)
     def _on_prepared(self, folder: Path) -> None:
         self._starting = False
-        self._launch(RunRecord(folder))
+        known = [record for record in self.state.runs if record.folder == folder]
+        self._launch(known[0] if known else RunRecord(folder))
 
     @Slot(object)
     def _on_start_failed(self, error: LatentStudioError) -> None:
@@ -321,8 +329,12 @@ class TrainController(QObject):
         self._services.notices.success(text.format(name=name))
         self.model_installed.emit(name)
         self.run_changed.emit()
+        plan = self.state.plan
+        if plan is not None and plan.name == name:
+            # The next run makes a model of its own.
+            self.edit_plan(replace(plan, name=unused_name(name)))
 
-    def _request(self, function: Any, receiver: Any, *, engine: bool = True) -> None:
+    def _request(self, function: Callable[[], Any], receiver: Callable[[Any], None], *, engine: bool = True) -> None:
         task = self._services.host.run(function, engine=engine)
         task.succeeded.connect(receiver)
         task.failed.connect(self._on_failed)
@@ -416,6 +428,17 @@ def prepare_run(recipe: Recipe, folder: Path) -> Path:
     return folder
 
 
+def prepare_resumption(folder: Path) -> Path:
+    """A run that was started elsewhere has its recipe in its checkpoint: put it beside it. Raises `TrainingError`."""
+    from engine.files import write_text
+    from engine.training.checkpoint import read_state
+
+    state = read_state(folder)
+    if state is not None and not (folder / RECIPE).is_file():
+        write_text(folder / RECIPE, state.recipe)
+    return folder
+
+
 def fit_to_pictures(recipe: Recipe) -> Recipe:
     """The recipe with as many classes as the person's own pictures have, where its network has to know them."""
     if recipe.data.path is None or "attribute_sizes" not in recipe.config:
@@ -437,7 +460,7 @@ def install_model(path: Path) -> str:
 
 
 def unused_name(name: str) -> str:
-    """`name`, or the same with a number where a model of that name exists."""
+    """`name`, or the same with another number at its end where a model of that name exists."""
     name = re.sub(r"[^a-z0-9-]+", "-", name.lower())[:56]
     taken = {path.stem for folder in model_folders() for path in folder.glob("*.safetensors")}
     candidate, number = name, 2

@@ -257,7 +257,6 @@ class CompressPage(QWidget):
         self._actions: list[QAction] = []
         for text, icon, shortcut, call in (
             ("Open…", "open", QKeySequence(QKeySequence.StandardKey.Open), self._on_open),
-            ("Paste", "paste", QKeySequence(), self.paste),
             ("Save .lsi…", "save", QKeySequence(QKeySequence.StandardKey.Save), self._on_save),
             ("Export picture…", "export", QKeySequence("Ctrl+E"), self._on_export),
             ("Batch…", "batch", QKeySequence("Ctrl+B"), self._on_batch),
@@ -267,7 +266,7 @@ class CompressPage(QWidget):
             action.triggered.connect(call)
             self._services.theme.bind_icon(action, icon)
             self._actions.append(action)
-        self._save_action, self._export_action = self._actions[2], self._actions[3]
+        _, self._save_action, self._export_action, _ = self._actions
 
     # -- showing
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,10 +109,10 @@ class GeneratePage(QWidget):
     def _build_actions(self) -> None:
         theme = self._services.theme
 
-        def action(text: str, icon: str, shortcut: str, slot: object) -> QAction:
+        def action(text: str, icon: str, shortcut: str, slot: Callable[..., object]) -> QAction:
             made = QAction(text, self)
             made.setShortcut(QKeySequence(shortcut))
-            made.triggered.connect(slot)  # type: ignore[arg-type]
+            made.triggered.connect(slot)
             theme.bind_icon(made, icon)
             return made
 

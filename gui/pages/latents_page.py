@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -123,18 +124,18 @@ class LatentsPage(QWidget):
     def _build_actions(self) -> None:
         theme = self._services.theme
 
-        def action(text: str, icon: str, shortcut: str | QKeySequence.StandardKey, slot: object) -> QAction:
+        def action(text: str, icon: str, shortcut: QKeySequence, slot: Callable[..., object]) -> QAction:
             made = QAction(text, self)
-            made.setShortcut(QKeySequence(shortcut))
-            made.triggered.connect(slot)  # type: ignore[arg-type]
+            made.setShortcut(shortcut)
+            made.triggered.connect(slot)
             theme.bind_icon(made, icon)
             return made
 
         keys = QKeySequence.StandardKey
-        self._open_action = action(self.tr("Open picture…"), "open", "Ctrl+O", self._on_open)
-        self._undo_action = action(self.tr("Undo"), "undo", keys.Undo, self.controller.undo)
-        self._redo_action = action(self.tr("Redo"), "redo", "Ctrl+Shift+Z", self.controller.redo)
-        self._save_action = action(self.tr("Save picture…"), "save", keys.Save, self._on_save)
+        self._open_action = action(self.tr("Open picture…"), "open", QKeySequence("Ctrl+O"), self._on_open)
+        self._undo_action = action(self.tr("Undo"), "undo", QKeySequence(keys.Undo), self.controller.undo)
+        self._redo_action = action(self.tr("Redo"), "redo", QKeySequence("Ctrl+Shift+Z"), self.controller.redo)
+        self._save_action = action(self.tr("Save picture…"), "save", QKeySequence(keys.Save), self._on_save)
 
     def _build_canvas(self) -> None:
         self._empty = EmptyState("latents", "", "")

@@ -112,7 +112,9 @@ class SegmentPage(QWidget):
         self._status = QLabel()
         self._status.setProperty("look", "caption")
         self._status.setWordWrap(True)
-        self.wait = WaitBar("segmentation")
+        # Takes the place of the button while it is shown.
+        self.wait = WaitBar("segmentation", keep_place=False)
+        self.wait.appeared.connect(self.run_button.setHidden)
         self.wait.cancelled.connect(controller.cancel)
         self.opacity = LabeledSlider("Opacity", 0.0, 100.0, 100 * SegmentState.opacity, decimals=0, suffix=" %")
         self.opacity.set_value(100 * state.opacity, emit=False)
@@ -139,7 +141,7 @@ class SegmentPage(QWidget):
         for title, widgets in (
             (
                 "Model",
-                (self.model_box, self._summary, self.run_button, self._status, self.wait),
+                (self.model_box, self._summary, self.run_button, self.wait, self._status),
             ),
             ("Overlay", (self.opacity, self.contours)),
             ("Legend", (self.legend, self._hint)),
@@ -176,7 +178,6 @@ class SegmentPage(QWidget):
         self._actions: list[QAction] = []
         for text, icon, shortcut, call in (
             ("Open…", "open", QKeySequence(QKeySequence.StandardKey.Open), self._on_open),
-            ("Paste", "paste", QKeySequence(), self.paste),
             ("Segment", "play", QKeySequence("Ctrl+Return"), self.controller.run),
             ("Save mask…", "save", QKeySequence(QKeySequence.StandardKey.Save), self._on_save_mask),
             ("Save overlay…", "export", QKeySequence("Ctrl+E"), self._on_save_overlay),
@@ -186,7 +187,7 @@ class SegmentPage(QWidget):
             action.triggered.connect(call)
             self._services.theme.bind_icon(action, icon)
             self._actions.append(action)
-        _, _, self._run_action, self._mask_action, self._overlay_action = self._actions
+        _, self._run_action, self._mask_action, self._overlay_action = self._actions
 
     # -- showing
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -108,10 +109,10 @@ class TrainPage(QWidget):
     def _build_actions(self) -> None:
         theme = self._services.theme
 
-        def action(text: str, icon: str, shortcut: str, slot: object) -> QAction:
+        def action(text: str, icon: str, shortcut: str, slot: Callable[..., object]) -> QAction:
             made = QAction(text, self)
             made.setShortcut(QKeySequence(shortcut))
-            made.triggered.connect(slot)  # type: ignore[arg-type]
+            made.triggered.connect(slot)
             theme.bind_icon(made, icon)
             return made
 
@@ -151,7 +152,7 @@ class TrainPage(QWidget):
 
         self._runs = QTreeWidget()
         self._runs.setHeaderLabels(
-            [self.tr("Run"), self.tr("Recipe"), self.tr("State"), self.tr("Steps"), self.tr("Loss")]
+            [self.tr("Run"), self.tr("Model"), self.tr("State"), self.tr("Steps"), self.tr("Loss")]
         )
         self._runs.setRootIsDecorated(False)
         self._runs.setAccessibleName(self.tr("Runs"))
@@ -334,6 +335,9 @@ class TrainPage(QWidget):
                 self._fill(item, record)
                 if record is shown:
                     self._runs.setCurrentItem(item)
+        self._fit_columns()
+
+    def _fit_columns(self) -> None:
         for column in range(1, 5):
             self._runs.resizeColumnToContents(column)
 
@@ -381,9 +385,14 @@ class TrainPage(QWidget):
             item = self._runs.topLevelItem(row)
             if item is not None and item.data(0, FOLDER_ROLE) == str(record.folder):
                 self._fill(item, record)
+        self._fit_columns()
 
     def _show_curves(self, record: RunRecord) -> None:
+        positive = all(loss > 0 for _, loss in (*record.train, *record.validation))
+        self._log_scale.setEnabled(positive)
+        self._log_scale.setToolTip("" if positive else self.tr("Some losses of this run are 0 or below"))
         if self._plot is not None:
+            self._plot.set_log_scale(positive and self._log_scale.isChecked())
             self._plot.show_curves(record.train, record.validation)
         elif not self._plot_wanted:
             self._plot_wanted = True
@@ -398,7 +407,6 @@ class TrainPage(QWidget):
         self._curves.setStretchFactor(self._plot, 1)
         self._plot_place.hide()
         self._on_smoothing(self._smoothing.value())
-        self._on_log_scale(self._log_scale.isChecked())
         if self.controller.state.shown is not None:
             self._show_curves(self.controller.state.shown)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
 from PySide6.QtCore import QObject, Signal
+from shiboken6 import isValid
 
 from engine.errors import Cancelled, DeviceError, LatentStudioError
 from engine.progress import CancelToken
@@ -143,6 +144,8 @@ class LiveChannel(QObject):
         if busy != self._busy:
             self._busy = busy
             self.busy_changed.emit(busy)
+            if busy:
+                self._host._note_activity()
 
 
 class EngineHost(QObject):
@@ -155,9 +158,11 @@ class EngineHost(QObject):
 
     Signals:
         state_changed(str, str): state and text.
+        busy_changed(bool): some request is not answered yet (True), or all are.
     """
 
     state_changed = Signal(str, str)
+    busy_changed = Signal(bool)
 
     def __init__(self, device: str = "auto", threads: int | None = None, parent: QObject | None = None) -> None:
         """Args: device: the wish from the settings; LATENT_STUDIO_DEVICE wins. threads: likewise; None = cores - 1."""
@@ -176,6 +181,12 @@ class EngineHost(QObject):
         self._tasks: dict[int, Task] = {}
         self._channels: WeakValueDictionary[int, LiveChannel] = WeakValueDictionary()
         self._closed = False
+        self._busy = False
+
+    @property
+    def busy(self) -> bool:
+        """True while a one-off or a live request waits or runs."""
+        return bool(self._tasks) or any(channel.busy for channel in self._channels.values() if isValid(channel))
 
     def start(self) -> None:
         """Start loading the engine; call it after the first paint. Requests made before wait."""
@@ -214,6 +225,7 @@ class EngineHost(QObject):
         task = Task(self)
         key = next(self._keys)
         self._tasks[key] = task
+        self._note_activity()
         if engine:
             self._engine.submit(partial(self._run_task, key, function, True))
         else:
@@ -279,13 +291,20 @@ class EngineHost(QObject):
             task.succeeded.emit(value)
         else:
             task.failed.emit(error)
+        # Afterwards: what the result led to may have asked for more.
+        self._note_activity()
 
     def _on_live_done(self, key: int, stamp: int, value: Any, error: LatentStudioError | None) -> None:
-        import shiboken6
-
         channel = self._channels.get(key)
-        if channel is not None and shiboken6.isValid(channel):
+        if channel is not None and isValid(channel):
             channel._deliver(stamp, value, error)
+        self._note_activity()
+
+    def _note_activity(self) -> None:
+        busy = self.busy
+        if busy != self._busy:
+            self._busy = busy
+            self.busy_changed.emit(busy)
 
 
 def default_threads() -> int:

@@ -436,6 +436,7 @@ QToolBar QToolButton:hover { background: @hover; }
 QToolBar QToolButton:pressed { background: @pressed; }
 QToolBar QToolButton:checked { background: @accent_soft; color: @accent; }
 QToolBar QToolButton:focus { border: 2px solid @accent; padding: 4px 9px; }
+QToolBar QToolButton#qt_toolbar_ext_button { padding: 0; border: none; border-radius: 3px; }
 QToolBar QToolButton:disabled { background: transparent; border: 1px solid transparent; }
 QToolBar::separator { background: @border; width: 1px; margin: 6px 8px; }
 QSplitter::handle { background: @border; }
@@ -451,6 +452,7 @@ QAbstractItemView {
     background: @panel; border: 1px solid @border; border-radius: 6px; outline: none;
     selection-background-color: @accent_soft; selection-color: @text; alternate-background-color: @window;
 }
+QTableView::item, QTreeView::item { padding: 3px 6px; }
 QAbstractItemView:focus { border-color: @accent; }
 FlowGrid { background: transparent; border: none; border-radius: 0; }
 QHeaderView { background: transparent; border: none; border-radius: 0; }

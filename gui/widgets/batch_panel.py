@@ -188,6 +188,8 @@ class BatchPanel(QFrame):
         self._target.setToolTip(f"{target}\nClick to choose another folder." if target else "")
         self._target.setAccessibleName(f"Target folder: {target}" if target else "Choose the target folder")
         self._target.setEnabled(not controller.running)
+        fresh = any(row.state == "waiting" for row in controller.rows)
+        self.start_button.setText("Start" if fresh or not controller.waiting else f"Retry {controller.waiting}")
         self.start_button.setVisible(not controller.running)
         self.start_button.setEnabled(controller.waiting > 0 and target is not None)
         self.cancel_button.setVisible(controller.running)

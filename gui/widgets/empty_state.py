@@ -60,5 +60,5 @@ class EmptyState(QWidget):
         """Say something else."""
         self._title.setText(title)
         self._text.setText(text)
-        # Qt gives a centred label the height of its old text.
+        # Qt gives a centred label the height of its old text; of an empty one it knows none.
         self._text.setMinimumHeight(max(0, self._text.heightForWidth(self._text.minimumWidth())))

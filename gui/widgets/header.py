@@ -31,6 +31,7 @@ class Header(QFrame):
 
     def __init__(self, theme: Theme, inspector_action: QAction, parent=None) -> None:
         super().__init__(parent)
+        self._theme = theme
         self.setProperty("look", "header")
         self.setFixedHeight(HEIGHT)
         self._title = QLabel(self)
@@ -71,6 +72,10 @@ class Header(QFrame):
                 button.setAccessibleName(button.text() or "More actions")
             # Tab reaches every action, not only the arrow keys.
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            if button.objectName() == "qt_toolbar_ext_button":
+                # Qt's own sign for "there is more" cannot be seen on a dark ground. It is 12 pixels wide.
+                self._theme.bind_icon(button, "chevron-right", "text", 12)
+                button.setToolTip("More actions")
         self._bars[key] = bar
         self._stack.addWidget(bar)
 

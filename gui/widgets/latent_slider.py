@@ -31,7 +31,7 @@ class _ImportanceBar(QWidget):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self._importance = 0.0
-        self.setFixedSize(QSize(36, 5))
+        self.setFixedSize(QSize(48, 5))
         Theme.current().changed.connect(self.update)
 
     def show_importance(self, importance: float) -> None:
@@ -73,7 +73,7 @@ class LatentSlider(QWidget):
         self.dimension = 0
         self._low, self._high = 0.0, 1.0
         self._title = QLabel(self)
-        self._title.setMinimumWidth(self._title.fontMetrics().horizontalAdvance("z 128"))
+        self._title.setMinimumWidth(self._title.fontMetrics().horizontalAdvance("Style 128"))
         self._bar = _ImportanceBar(self)
         self._slider = QSlider(Qt.Orientation.Horizontal, self)
         self._slider.setRange(0, STEPS)

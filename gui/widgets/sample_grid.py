@@ -6,7 +6,7 @@ from PySide6.QtGui import QResizeEvent
 
 from gui.widgets.flow_grid import MARGIN, FlowGrid
 
-COLUMN = 116  # wanted width of a column
+COLUMN = 112  # wanted width of a column
 MAX_SIDE = 224
 
 
@@ -20,7 +20,7 @@ class SampleGrid(FlowGrid):
     def fit(self) -> None:
         """Choose the size of the thumbnails for the present width and number of samples."""
         width = self.width() - self.verticalScrollBar().sizeHint().width() - 4
-        columns = max(2, round(width / COLUMN))
+        columns = max(3, width // COLUMN)
         count = len(self.items)
         if 0 < count < 10:
             columns = min(columns, 1 if count == 1 else 2 if count <= 4 else 3)

@@ -57,6 +57,7 @@ class SegmentationCanvas(ImageCanvas):
         """Show picture and overlay of `state`."""
         self._state = state
         if state.picture is not self._picture:
+            self._point("", None)
             self._picture = state.picture
             picture = state.picture
             self.set_image(None if picture is None else to_qimage(picture.pixels, picture.alpha))
@@ -129,8 +130,8 @@ class SegmentationCanvas(ImageCanvas):
                 table[number] = (*area.color, 255)
         colored = table[segmentation.mask]
         if state.contours:
-            # The overlay that is saved has the same outlines.
-            from engine.segmentation.overlay import contour_pixels
+            # The saved overlay has the same outlines. Imported here: the model cards behind it would delay the window.
+            from engine.segmentation.drawing import contour_pixels
 
             objects = segmentation.objects
             colored[~contour_pixels(segmentation.mask if objects is None else objects)] = 0

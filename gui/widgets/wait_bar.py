@@ -12,16 +12,21 @@ DELAY_MILLISECONDS = 300
 
 
 class WaitBar(QWidget):
-    """Keeps its place in the layout, so that nothing jumps when it appears.
+    """Invisible while nothing takes long.
 
     Signals:
         cancelled(): the person wants the work stopped.
+        appeared(bool): it is shown now, or gone again.
     """
 
     cancelled = Signal()
+    appeared = Signal(bool)
 
-    def __init__(self, what: str, parent: QWidget | None = None) -> None:
-        """Args: what: the work, for screen readers, such as "compression"."""
+    def __init__(self, what: str, parent: QWidget | None = None, *, keep_place: bool = True) -> None:
+        """Args:
+        what: the work, for screen readers, such as "compression".
+        keep_place: keep the room in the layout while invisible, so that nothing jumps.
+        """
         super().__init__(parent)
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
@@ -35,7 +40,7 @@ class WaitBar(QWidget):
         layout.addWidget(self.bar, 1)
         layout.addWidget(self.cancel_button)
         policy = self.sizePolicy()
-        policy.setRetainSizeWhenHidden(True)
+        policy.setRetainSizeWhenHidden(keep_place)
         self.setSizePolicy(policy)
         self._delay = QTimer(self)
         self._delay.setSingleShot(True)
@@ -47,7 +52,7 @@ class WaitBar(QWidget):
         """Work begins or has ended."""
         if not busy:
             self._delay.stop()
-            self.hide()
+            self._show(False)
         elif self.isHidden() and not self._delay.isActive():
             self.bar.setRange(0, 0)
             self._delay.start()
@@ -61,4 +66,9 @@ class WaitBar(QWidget):
 
     @Slot()
     def _on_delay_over(self) -> None:
-        self.show()
+        self._show(True)
+
+    def _show(self, visible: bool) -> None:
+        if visible == self.isHidden():
+            self.setVisible(visible)
+            self.appeared.emit(visible)

@@ -191,6 +191,17 @@ def test_requests_are_answered_in_order_and_an_error_does_not_stop_the_next(host
     assert all(listener.in_gui_thread)
 
 
+def test_the_host_says_when_every_request_is_answered(host: EngineHost, qtbot: QtBot) -> None:
+    channel, heard = host.live(host), []
+    host.busy_changed.connect(heard.append)
+    channel.request(lambda _: 1)
+    host.run(lambda: 2)
+    assert host.busy and heard == [True]
+    with qtbot.waitSignal(host.busy_changed, timeout=60_000):
+        host.start()
+    assert heard == [True, False]
+
+
 def test_work_without_torch_need_not_wait_for_the_engine(host: EngineHost, qtbot: QtBot) -> None:
     task = host.run(lambda: threading.current_thread().name, engine=False)
     with qtbot.waitSignal(task.succeeded, timeout=20_000) as signal:

@@ -24,26 +24,20 @@ from gui.widgets.loss_plot import LossPlot
 
 RECIPE = """
 name = "tiny"
-family = "hyperprior-codec"
+family = "autoencoder"
 summary = "A tiny network that learns in a moment"
 
 [config]
-latent_channels = 8
-hyper_channels = 4
-high_channels = 8
-low_channels = 8
-encoder_high_blocks = 1
-decoder_low_blocks = 1
-decoder_high_blocks = 1
-context_channels = 8
-gain_knots = 2
-quality_levels = 2
+image_size = 32
+latent_size = 4
+widths = [8, 8]
+features = 8
 
 [data]
 set = "folder"
 path = "{folder}"
 kind = "photos"
-crop = 64
+size = 32
 
 [[stages]]
 steps = {steps}
@@ -145,6 +139,7 @@ def test_a_run_is_watched_to_its_end_and_its_model_is_used(qtbot: QtBot, page: T
     assert page._plot.shown()[1] == [loss for _, loss in shown.validation]
     assert "finished" in page._status.text()
     assert unused_name("mine") == "mine-2"
+    assert page._name.text() == "mine-2"
 
 
 def test_a_cancelled_run_keeps_its_checkpoint_and_goes_on_from_it(qtbot: QtBot, page: TrainPage) -> None:
@@ -163,6 +158,7 @@ def test_a_cancelled_run_keeps_its_checkpoint_and_goes_on_from_it(qtbot: QtBot, 
     stopped_at = shown.step
     assert shown.can_resume
     assert page._resume_action.isEnabled()
+    (shown.folder / "recipe.toml").unlink()  # as in a run that was started from a terminal
     page._resume_action.trigger()
     qtbot.waitUntil(lambda: shown.step > stopped_at, timeout=PROCESS)
     page.shutdown()  # as the window does when it is closed

@@ -10,10 +10,10 @@ DIGITS, FACES, PLAIN = "tiny-digits", "tiny-faces", "tiny-autoencoder"
 def save_tiny_models(folder: Path) -> None:
     """Write a conditional VAE with one attribute, one with two, and an autoencoder into `folder`."""
     import torch
-    from engine.models.autoencoder import Autoencoder
-    from engine.models.conditional_vae import ConditionalVAE
 
+    from engine.models.autoencoder import Autoencoder
     from engine.models.card import Attribute, ModelCard
+    from engine.models.conditional_vae import ConditionalVAE
     from engine.models.network import Batch
     from engine.models.store import save_model
 

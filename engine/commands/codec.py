@@ -1,0 +1,192 @@
+"""compress, decode, info."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from engine.commands.console import (
+    DeviceOption,
+    JsonOption,
+    Outcome,
+    OverwriteOption,
+    ThreadsOption,
+    compute_device,
+    errors,
+    finish,
+    for_each,
+    gather,
+    output,
+    print_json,
+    set_compute,
+    table,
+    targets,
+)
+from engine.progress import ProgressCallback
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.command()(compress)
+    app.command()(decode)
+    app.command()(info)
+
+
+def compress(
+    photos: Annotated[list[str], typer.Argument(metavar="PHOTO", help="Pictures, folders or patterns.")],
+    quality: Annotated[
+        float, typer.Option("-q", "--quality", min=0, max=100, help="0 to 100; higher is better and larger.")
+    ] = 50.0,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="An .lsi file or a folder; beside each photo by default.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Codec model: a name or a path.")] = None,
+    metadata: Annotated[
+        bool, typer.Option("--metadata/--no-metadata", help="Keep EXIF; the place (GPS) is always removed.")
+    ] = True,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+    device: DeviceOption = None,
+    threads: ThreadsOption = None,
+) -> None:
+    """Compress photos into small .lsi files."""
+    set_compute(device, threads)
+    from engine.compression import DEFAULT_SUFFIX, EncodeSettings
+    from engine.compression.codec_model import open_codec
+    from engine.compression.files import FileReport, compress_file
+    from engine.image import PICTURE_SUFFIXES
+
+    settings = EncodeSettings(quality=quality, model=model, keep_metadata=metadata)
+    chosen = compute_device()
+    open_codec(model, chosen)  # a wrong model fails once, and its loading is not in the first photo's seconds
+    outcome = Outcome()
+    found = gather(photos, PICTURE_SUFFIXES, outcome)
+    jobs = targets(found, out, DEFAULT_SUFFIX, (DEFAULT_SUFFIX,), overwrite=overwrite, outcome=outcome)
+    reports: list[FileReport] = []
+
+    def one(source: Path, target: Path, progress: ProgressCallback) -> None:
+        reports.append(compress_file(source, target, settings, overwrite=overwrite, device=chosen, progress=progress))
+
+    for_each("Compressing", jobs, outcome, one)
+    if as_json:
+        print_json({"files": [asdict(report) for report in reports], "failed": outcome.failed})
+    elif reports:
+        output.print(figures(reports))
+    finish(outcome)
+
+
+def figures(reports: list) -> object:
+    """The table of a list of `FileReport`s."""
+    columns = ("file", "bytes before", "bytes", "bpp", "PSNR dB", "MS-SSIM", "encode s", "decode s")
+    shown = table(*columns)
+    for report in reports:
+        shown.add_row(
+            escape(str(report.target)),
+            f"{report.original_bytes:,}",
+            f"{report.compressed_bytes:,}",
+            f"{report.bits_per_pixel:.3f}",
+            f"{report.psnr:.2f}",
+            f"{report.ms_ssim:.4f}",
+            f"{report.seconds_encode:.2f}",
+            f"{report.seconds_decode:.2f}",
+        )
+    return shown
+
+
+def decode(
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help=".lsi files, folders or patterns.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="A picture file or a folder; PNG beside each file by default.")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse damaged files instead of saving what is left.")
+    ] = False,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+    device: DeviceOption = None,
+    threads: ThreadsOption = None,
+) -> None:
+    """Decode .lsi files to pictures."""
+    set_compute(device, threads)
+    from engine.compression import DEFAULT_SUFFIX
+    from engine.compression.files import DecodedFileReport, decode_file
+    from engine.image import WRITABLE_SUFFIXES
+
+    chosen = compute_device()
+    outcome = Outcome()
+    found = gather(files, (DEFAULT_SUFFIX,), outcome)
+    jobs = targets(found, out, ".png", WRITABLE_SUFFIXES, overwrite=overwrite, outcome=outcome)
+    reports: list[DecodedFileReport] = []
+
+    def one(source: Path, target: Path, progress: ProgressCallback) -> None:
+        report = decode_file(source, target, strict=strict, overwrite=overwrite, device=chosen, progress=progress)
+        reports.append(report)
+        if report.damaged_tiles:
+            outcome.damaged.append(source)
+            count = len(report.damaged_tiles)
+            text = f"{source} is damaged: {count} part(s) of the picture are missing; the rest is saved in {target}."
+            errors.print(escape(text), soft_wrap=True)
+
+    for_each("Decoding", jobs, outcome, one)
+    if as_json:
+        print_json({"files": [asdict(report) for report in reports], "failed": outcome.failed})
+    else:
+        for report in reports:
+            output.print(
+                escape(f"{report.target}  {report.width}x{report.height}  {report.seconds_decode:.2f} s"),
+                soft_wrap=True,
+            )
+    finish(outcome)
+
+
+def info(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An .lsi file.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a compressed file says of itself."""
+    from engine.compression import inspect
+    from engine.errors import LatentStudioError, PictureError
+
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise PictureError(
+            f"{file} cannot be read: {error.strerror or error}.", "Check the name and its rights."
+        ) from error
+    try:
+        header = inspect(data)
+    except LatentStudioError as error:
+        raise type(error)(f"{file}: {error.problem}", error.remedy) from error
+    columns, rows = header.tiles
+    facts = {
+        "file": str(file),
+        "version": ".".join(map(str, header.version)),
+        "width": header.width,
+        "height": header.height,
+        "quality": header.quality,
+        "bytes": header.file_bytes,
+        "bits_per_pixel": header.bits_per_pixel,
+        "model": header.model_name,
+        "model_sha256": header.model_hash,
+        "tiles": columns * rows,
+        "sections": {section.name: section.bytes for section in header.sections},
+        "problems": list(header.problems),
+    }
+    if as_json:
+        print_json(facts)
+        return
+    shown = table("", "")
+    shown.show_header = False
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{key} {count:,}" for key, count in value.items())
+        elif isinstance(value, list):
+            value = "; ".join(value) or "none"
+        elif isinstance(value, float):
+            value = f"{value:.3f}".rstrip("0").rstrip(".")
+        shown.add_row(name.replace("_", " "), escape(str(value)))
+    output.print(shown)

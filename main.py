@@ -1,0 +1,29 @@
+"""The entry of the program: no argument opens the window, picture files open in it, anything else is a command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the program with command-line arguments (those of this process by default); returns its exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    # Only a file that exists is one to open: a mistyped command must be reported as such.
+    if not arguments or all(Path(argument).is_file() for argument in arguments):
+        return run_window(arguments)
+    from engine.cli import run_command
+
+    return run_command(arguments)
+
+
+def run_window(paths: Sequence[str] | None = None) -> int:
+    """Open the window with these files, or those on this process's command line; returns the exit code."""
+    from gui.application import run_window as open_window
+
+    return open_window([Path(path) for path in (sys.argv[1:] if paths is None else paths)])
+
+
+if __name__ == "__main__":
+    sys.exit(run())

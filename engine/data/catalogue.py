@@ -11,12 +11,12 @@ from engine.data.cartoon_faces import open_cartoon_faces
 from engine.data.class_folders import has_classes, open_class_folders
 from engine.data.dataset import DataSet
 from engine.data.pairs import has_pairs, open_camvid, open_nuclei, open_pairs
-from engine.data.photos import open_kodak, open_photos
+from engine.data.photos import open_kodak, open_photos, open_samples
 from engine.data.settings import FOLDER, DataSettings, Split
 from engine.data.source import open_source, picture_names
 from engine.data.torchvision_sets import open_torchvision_set
 from engine.errors import DataError, UsageError
-from engine.paths import data_roots
+from engine.paths import data_roots, resources
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ _SETS: dict[str, _NamedSet] = {
         "cartoon_faces/cartoon_faces128.zip",
         "it is drawn with the npm packages @dicebear/core and @dicebear/avataaars",
         lambda settings, path: open_cartoon_faces(settings, open_source(path)),
+    ),
+    "samples": _NamedSet(
+        "samples/photos",
+        "it comes with the program; install it again",
+        lambda settings, path: open_samples(settings, open_source(path)),
     ),
     "photos": _NamedSet("photos", 'any folder of photos does; use set = "folder" for your own', _photos),
     "kodak": _NamedSet(
@@ -102,7 +107,7 @@ def find_data(settings: DataSettings, roots: Sequence[Path] = ()) -> Path:
         hint = f"Did you mean {near[0]!r}?" if near else f"Known sets: {', '.join(_SETS)}, or {FOLDER} with a path."
         raise UsageError(f"There is no data set {settings.set!r}.", hint)
     named = _SETS[settings.set]
-    searched = data_roots(list(roots))
+    searched = [*data_roots(list(roots)), resources()]
     for root in searched:
         path = root / named.place
         if path.exists():

@@ -56,6 +56,18 @@ def open_kodak(settings: DataSettings, source: FileSource) -> VariedPictures | U
     return _held(settings, read_many(source, chosen), chosen, "Kodak", "released by Kodak for unrestricted usage")
 
 
+def open_samples(settings: DataSettings, source: FileSource) -> VariedPictures | UniformPictures:
+    """Open the photos that come with the program; the last one by name is the validation part, and the test part too.
+
+    Raises:
+        DataError: a photo is missing or broken.
+    """
+    names = picture_names(source.names())
+    parts = {"train": names[:-1], "all": names}
+    chosen = parts.get(settings.split, names[-1:])
+    return _held(settings, read_many(source, chosen), chosen, "samples", "CC BY-SA 3.0 and 4.0, see CREDITS.md")
+
+
 def _held(
     settings: DataSettings, images: list[np.ndarray], names: list[str], name: str, licence: str
 ) -> VariedPictures | UniformPictures:

@@ -32,6 +32,7 @@ INACTIVE = 0.01  # importance, relative to the most important dimension, below w
 EDGE_OF_DATA, OFF_DATA = 0.02, 0.5  # readings of the off-the-data lamp from which it warns, and is red
 MAX_SEED = 2**31 - 1
 TRAVERSAL_STEPS = 9
+GAP = 2  # white pixels between the lines of the traversal grid, as between its columns
 ENDS = 12  # sliders that show pictures of their two ends
 
 
@@ -273,6 +274,8 @@ class LatentsController(QObject):
             values[dimension] = float(value)
         if tuple(values) == position.values:
             return
+        # The picture under the drag must not wait for pictures that will be out of date.
+        self._at_rest.cancel()
         self._record(gesture)
         self.state.position = replace(position, values=tuple(values), seed=None)
         self.position_changed.emit()
@@ -608,10 +611,15 @@ def _rest_pictures(
     import numpy as np
 
     values = np.asarray(position.values, np.float32)
-    grid = explorer.traversal(position.space, values, position.choice, rows, TRAVERSAL_STEPS) if rows else None
+    lines: list[np.ndarray] = []
+    for dimension in rows:
+        # A slider that is touched again must not wait for all of them.
+        cancel.raise_if_cancelled()
+        line = explorer.traversal(position.space, values, position.choice, [dimension], TRAVERSAL_STEPS)
+        lines += [line, np.full((GAP, *line.shape[1:]), 255, np.uint8)]
+    grid = np.concatenate(lines[:-1]) if lines else None
     pictures: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     for dimension in ends:
-        # A slider that is touched again must not wait for all of them.
         cancel.raise_if_cancelled()
         pair = np.stack([values, values])
         pair[:, dimension.index] = dimension.low, dimension.high

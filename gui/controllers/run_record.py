@@ -59,9 +59,8 @@ class RunRecord:
 
     @property
     def can_resume(self) -> bool:
-        """True where the run ended early and left its recipe and a checkpoint."""
-        ended = self.outcome in ("stopped", "failed")
-        return ended and (self.folder / CHECKPOINT).is_file() and (self.folder / RECIPE).is_file()
+        """True where the run ended early and left a checkpoint."""
+        return self.outcome in ("stopped", "failed") and (self.folder / CHECKPOINT).is_file()
 
     @property
     def seconds_left(self) -> float | None:

@@ -216,8 +216,14 @@ class TrainController(QObject):
     def resume(self) -> None:
         """Go on with the shown run from its checkpoint."""
         shown = self.state.shown
-        if shown is not None and shown.can_resume and not self.running:
-            self._launch(shown)
+        if shown is None or not shown.can_resume or self.running:
+            return
+        self._starting = True
+        self.running_changed.emit(True)
+        folder = shown.folder
+        task = self._services.host.run(lambda: prepare_resumption(folder))
+        task.succeeded.connect(self._on_prepared)
+        task.failed.connect(self._on_start_failed)
 
     def shut_down(self) -> None:
         """The window closes: end the run with a checkpoint."""
@@ -226,7 +232,8 @@ class TrainController(QObject):
     @Slot(object)
     def _on_prepared(self, folder: Path) -> None:
         self._starting = False
-        self._launch(RunRecord(folder))
+        known = [record for record in self.state.runs if record.folder == folder]
+        self._launch(known[0] if known else RunRecord(folder))
 
     @Slot(object)
     def _on_start_failed(self, error: LatentStudioError) -> None:
@@ -418,6 +425,17 @@ def prepare_run(recipe: Recipe, folder: Path) -> Path:
     from engine.training import save_recipe
 
     save_recipe(fit_to_pictures(recipe), folder / RECIPE)
+    return folder
+
+
+def prepare_resumption(folder: Path) -> Path:
+    """A run that was started elsewhere has its recipe in its checkpoint: put it beside it. Raises `TrainingError`."""
+    from engine.files import write_text
+    from engine.training.checkpoint import read_state
+
+    state = read_state(folder)
+    if state is not None and not (folder / RECIPE).is_file():
+        write_text(folder / RECIPE, state.recipe)
     return folder
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from engine.evaluation.segmentation import ConfusionMatrix, ObjectMatches
-from engine.segmentation.regions import count_regions, fill_nearest, label_regions, separate_objects
+from engine.segmentation.regions import count_regions, fill_nearest, inner_depth, label_regions, separate_objects
 
 MASKS = arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.integers(0, 2))
 
@@ -67,6 +67,23 @@ def test_a_border_splits_two_objects_and_belongs_to_them() -> None:
     assert objects.max() == 2
     np.testing.assert_array_equal(objects > 0, mask > 0)
     assert objects[5, 2] != objects[5, 18]
+
+
+def test_two_touching_discs_are_two_objects_and_an_ellipse_is_one() -> None:
+    rows, columns = np.mgrid[:60, :90]
+    discs = ((rows - 30) ** 2 + (columns - 30) ** 2 < 15**2) | ((rows - 30) ** 2 + (columns - 54) ** 2 < 15**2)
+    objects = separate_objects(discs.astype(np.uint8))
+    assert objects.max() == 2 and objects[30, 30] != objects[30, 54]
+    np.testing.assert_array_equal(objects > 0, discs)
+    ellipse = ((rows - 30) / 12) ** 2 + ((columns - 45) / 40) ** 2 < 1
+    assert separate_objects(ellipse.astype(np.uint8)).max() == 1
+
+
+def test_depth_grows_inwards_and_the_picture_edge_is_no_edge() -> None:
+    labels = np.zeros((9, 20), np.int32)
+    labels[:, :11], labels[:, 11:14] = 1, 2
+    depth = inner_depth(labels)
+    assert depth[4].tolist() == [11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 1, 2, 1, 0, 0, 0, 0, 0, 0]
 
 
 def test_specks_are_no_objects() -> None:

@@ -158,6 +158,7 @@ def test_a_cancelled_run_keeps_its_checkpoint_and_goes_on_from_it(qtbot: QtBot, 
     stopped_at = shown.step
     assert shown.can_resume
     assert page._resume_action.isEnabled()
+    (shown.folder / "recipe.toml").unlink()  # as in a run that was started from a terminal
     page._resume_action.trigger()
     qtbot.waitUntil(lambda: shown.step > stopped_at, timeout=PROCESS)
     page.shutdown()  # as the window does when it is closed

@@ -12,7 +12,15 @@ from typing import Annotated
 import typer
 
 from engine.commands import codec, demonstration, generative, models, segmentation, training
-from engine.commands.console import DeviceOption, RootsOption, ThreadsOption, errors, set_compute, version
+from engine.commands.console import (
+    DeviceOption,
+    RootsOption,
+    ThreadsOption,
+    errors,
+    reset_compute,
+    set_compute,
+    version,
+)
 from engine.errors import Cancelled, LatentStudioError
 
 app = typer.Typer(
@@ -43,6 +51,7 @@ def _options(
         bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
     ] = False,
 ) -> None:
+    reset_compute()
     set_compute(device, threads, data_root)
 
 

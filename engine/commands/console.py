@@ -60,6 +60,11 @@ def version() -> str:
         return "(not installed)"
 
 
+def reset_compute() -> None:
+    """Forget the options of an earlier command of this process."""
+    _compute.device, _compute.threads, _compute.data_roots = None, None, []
+
+
 def set_compute(device: str | None, threads: int | None, data_roots: Sequence[Path] | None = None) -> None:
     """Remember the options, whether they stood before the command or after it; the later ones win."""
     _compute.device = device or _compute.device

@@ -1,0 +1,331 @@
+"""The program as a user starts it in a terminal: results, exit codes, and one clear line for whatever fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import main
+from engine.image import encode_png, open_picture
+from engine.paths import resources
+from tests.engine.codec_fixtures import write_small_model
+
+ROOT = Path(__file__).resolve().parents[2]
+PHOTO = resources() / "samples" / "photos" / "bee.jpg"
+NUCLEI = resources() / "samples" / "nuclei" / "smear.jpg"
+
+
+def shipped(*names: str) -> pytest.MarkDecorator:
+    """Skip while the models are not there."""
+    missing = [name for name in names if not (resources() / "models" / f"{name}.safetensors").is_file()]
+    return pytest.mark.skipif(bool(missing), reason=f"models not there yet: {', '.join(missing)}")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's folders with a small codec as the default one."""
+    folder = tmp_path_factory.mktemp("user")
+    (folder / "data/LatentStudio/models").mkdir(parents=True)
+    write_small_model(folder / "data/LatentStudio/models/photo-codec-s.safetensors")
+    return folder
+
+
+def environment(home: Path) -> dict[str, str]:
+    places = {"DATA": "data", "CONFIG": "config", "STATE": "state", "CACHE": "cache"}
+    own = {f"XDG_{kind}_HOME": str(home / name) for kind, name in places.items()}
+    return {**os.environ, **own, "COLUMNS": "200", "PYTHONWARNINGS": "error"}
+
+
+@dataclass
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def process(home: Path, *arguments: object) -> Done:
+    """Run `main.py` in a process of its own."""
+    command = [sys.executable, str(ROOT / "main.py"), *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, env=environment(home), capture_output=True, text=True, timeout=240)
+    assert "Traceback" not in done.stderr + done.stdout, done.stderr
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def program(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Runs the program's entry within this process, where torch is imported once for all commands."""
+    for name, value in environment(home).items():
+        monkeypatch.setenv(name, value)
+
+    def call(*arguments: object) -> Done:
+        capsys.readouterr()
+        code = main.run([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return Done(code, out, err)
+
+    return call
+
+
+def python(home: Path, code: str, arguments: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment(home), capture_output=True, text=True, timeout=240)
+
+
+Program = Callable[..., Done]
+
+
+def small_photo(path: Path, size: tuple[int, int] = (96, 64)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with Image.open(PHOTO) as image:
+        path.write_bytes(encode_png(np.asarray(image.resize(size))))
+    return path
+
+
+COMMANDS = ("compress", "decode", "info", "generate", "traverse", "segment", "train", "recipes", "models", "evaluate")
+
+
+def test_help_of_every_command_is_quick_to_load(home: Path) -> None:
+    code = """
+import sys
+from main import run
+for command in sys.argv[1:]:
+    assert run([command, "--help"]) == 0, command
+assert run(["--help"]) == 0
+heavy = {"torch", "torchvision", "PySide6", "scipy", "sklearn", "pyqtgraph", "numpy"} & sys.modules.keys()
+assert not heavy, heavy
+"""
+    done = python(home, code, COMMANDS)
+    assert done.returncode == 0, done.stderr
+    assert all(f" {command} " in done.stdout for command in COMMANDS)
+    assert "3 damaged but saved" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["comprss", "x"], "No such command"),
+        (["compress"], "Missing argument"),
+        (["compress", "x.png", "-q", "101"], "less than or equal to 100"),
+        (["compress", str(PHOTO), "--model", "photo-codec"], "Did you mean 'photo-codec-s'"),
+        (["compress", str(PHOTO), "--device", "tpu"], "There is no device 'tpu'"),
+        (["compress", str(PHOTO), str(NUCLEI), "--out", "both.lsi"], "Give a folder"),
+        (["generate", "nosuch", "--class", "1"], "There is no model 'nosuch'"),
+        (["generate", "photo-codec-s", "--attr", "hair"], "family"),
+        (["train", "nosuch"], "There is no recipe 'nosuch'"),
+        (["evaluate", "photo-codec-s", "--data", "kodk"], "Did you mean 'kodak'"),
+    ],
+)
+def test_wrong_usage_is_explained(program: Program, arguments: list[str], sentence: str) -> None:
+    done = program(*arguments)
+    assert sentence in done.stderr and done.stdout == ""
+    assert done.returncode == (1 if sentence == "family" else 2)
+
+
+def test_compress_and_decode_a_folder_with_bad_files(home: Path, program: Program, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    small_photo(photos / "one.png")
+    small_photo(photos / "trip/two.png", (40, 56))
+    (photos / "empty.jpg").touch()
+    (photos / "text.webp").write_text("no picture")
+    (photos / "notes.txt").write_text("not listed: no picture by its name")
+    out = tmp_path / "small"
+    done = process(home, "compress", photos, tmp_path / "nix.jpg", tmp_path / "*.gif", "-q", 70, "--out", out, "--json")
+    assert done.returncode == 1
+    complaints = done.stderr.strip().splitlines()
+    assert len(complaints) == 4
+    for name in ("empty.jpg", "text.webp", "nix.jpg", "*.gif"):
+        assert sum(name in line for line in complaints) == 1
+    report = json.loads(done.stdout)
+    assert len(report["failed"]) == 4
+    assert {Path(file["target"]) for file in report["files"]} == {out / "one.lsi", out / "trip/two.lsi"}
+    for file in report["files"]:
+        size = Path(file["target"]).stat().st_size
+        assert file["compressed_bytes"] == size
+        assert file["bits_per_pixel"] == pytest.approx(8 * size / (file["width"] * file["height"]))
+        assert file["psnr"] > 5 and 0 <= file["ms_ssim"] <= 1
+    assert sorted(path.name for path in out.rglob("*.*")) == ["one.lsi", "two.lsi"]
+
+    before = (out / "one.lsi").read_bytes()
+    again = program("compress", photos / "one.png", "-q", 10, "--out", out)
+    assert again.returncode == 1 and "--overwrite" in again.stderr and (out / "one.lsi").read_bytes() == before
+    replaced = program("compress", photos / "one.png", "-q", 10, "--out", out, "--overwrite")
+    assert replaced.returncode == 0 and (out / "one.lsi").read_bytes() != before and "one.lsi" in replaced.stdout
+
+    back = program("decode", out, "--out", tmp_path / "back")
+    assert back.returncode == 0, back.stderr
+    assert (open_picture(tmp_path / "back/trip/two.png").width, open_picture(tmp_path / "back/one.png").width) == (
+        40,
+        96,
+    )
+
+
+def test_same_names_do_not_overwrite_each_other(program: Program, tmp_path: Path) -> None:
+    first, second = small_photo(tmp_path / "a/x.png"), small_photo(tmp_path / "b/x.png", (32, 32))
+    done = program("compress", first, second, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["x-1.lsi", "x.lsi"]
+
+
+def test_info_and_damage(program: Program, tmp_path: Path) -> None:
+    photo = small_photo(tmp_path / "photo.png", (640, 560))
+    assert program("compress", photo, "-q", 60).returncode == 0
+    file = tmp_path / "photo.lsi"
+    facts = json.loads(program("info", file, "--json").stdout)
+    assert (facts["width"], facts["height"], facts["quality"], facts["tiles"]) == (640, 560, 60.0, 4)
+    assert facts["model"] == "photo-codec-s" and facts["bytes"] == file.stat().st_size and facts["problems"] == []
+
+    # The last bytes belong to the last group of pixels; the other three can be saved.
+    data = bytearray(file.read_bytes())
+    data[-20] ^= 0xFF
+    file.write_bytes(data)
+    saved = program("decode", file, "--out", tmp_path / "saved.png")
+    assert saved.returncode == 3 and "damaged" in saved.stderr and (tmp_path / "saved.png").is_file()
+    strict = program("decode", file, "--out", tmp_path / "strict.png", "--strict")
+    assert strict.returncode == 1 and len(strict.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "strict.png").exists()
+
+    for content, name in ((b"", "none.lsi"), (b"GIF89a" * 9, "gif.lsi"), (bytes(data[:40]), "cut.lsi")):
+        (tmp_path / name).write_bytes(content)
+        for command in ("info", "decode"):
+            done = program(command, tmp_path / name)
+            assert done.returncode == 1 and name in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_unwritable_target(program: Program, tmp_path: Path) -> None:
+    photo = small_photo(tmp_path / "photo.png")
+    (tmp_path / "file").write_text("in the way")
+    done = program("compress", photo, "--out", tmp_path / "file")
+    assert done.returncode == 1 and len(done.stderr.strip().splitlines()) == 1
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_a_fault_of_ours_leaves_a_log_and_no_traceback(home: Path) -> None:
+    code = """
+import sys
+from engine.cli import app, run_command
+@app.command()
+def crash() -> None:
+    raise RuntimeError("the moon is full")
+sys.exit(run_command(["crash"]))
+"""
+    done = python(home, code)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr and "the moon is full" in done.stderr
+    log = max((home / "state").rglob("error-*.log"))
+    assert "Traceback" in log.read_text() and str(log) in done.stderr
+
+
+def test_version_and_lists(program: Program) -> None:
+    assert program("--version").stdout.startswith("Latent Studio ")
+    recipes = json.loads(program("recipes", "--json").stdout)
+    assert {"digits-cvae", "photo-codec-s"} <= {recipe["name"] for recipe in recipes}
+    models = json.loads(program("models", "--json").stdout)
+    assert "photo-codec-s" in {model["name"] for model in models}
+
+
+RECIPE = """
+name = "tiny-squares"
+family = "autoencoder"
+[config]
+image_size = 32
+channels = 3
+latent_size = 4
+widths = [8, 8, 8]
+features = 16
+[data]
+set = "folder"
+path = "{path}"
+size = 32
+[[stages]]
+name = "only"
+steps = {steps}
+batch_size = 4
+"""
+
+
+def test_train_prints_events_and_evaluate_measures(home: Path, program: Program, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    for index in range(24):
+        small_photo(pictures / f"{index:02d}.png", (32 + index, 40))
+    recipe = tmp_path / "tiny-squares.toml"
+    recipe.write_text(RECIPE.format(path=pictures.as_posix(), steps=4))
+    done = program("train", recipe, "--run-dir", tmp_path / "run", "--events", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert events[0]["event"] == "start" and events[-1]["event"] == "finished"
+    model = tmp_path / "run/tiny-squares.safetensors"
+    assert model.is_file()
+
+    recipes = home / "config/LatentStudio/recipes"
+    recipes.mkdir(parents=True, exist_ok=True)
+    (recipes / recipe.name).write_text(recipe.read_text())
+    measured = program("evaluate", model, "--data", pictures, "--json")
+    assert measured.returncode == 0, measured.stderr
+    report = json.loads(measured.stdout)
+    assert report["pictures"] == 24 and report["figures"]["loss"] > 0
+
+    (pictures / "07.png").write_bytes(b"broken")
+    failed = program("train", recipe, "--run-dir", tmp_path / "other", "--device", "cpu")
+    assert failed.returncode == 1 and "07.png" in failed.stderr
+
+
+def test_evaluate_a_codec_on_real_files(program: Program, shared_data: Path) -> None:
+    arguments = ("evaluate", "photo-codec-s", "--data", "kodak", "--limit", 1, "--data-root", shared_data, "--json")
+    done = program(*arguments)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["pictures"] == 1 and report["figures"]["bits_per_pixel"] > 0 and report["split"] == "test"
+
+
+@shipped("digits-cvae")
+def test_generate_and_traverse(program: Program, tmp_path: Path) -> None:
+    out = tmp_path / "digits"
+    arguments = ("generate", "digits-cvae", "--class", "7", "--count", 3, "--seed", 5, "--out", out)
+    assert program(*arguments).returncode == 0
+    pictures = sorted(path.name for path in out.iterdir())
+    assert pictures == [f"digits-cvae-{seed:06d}.png" for seed in (5, 6, 7)] + ["sheet.png"]
+    first = (out / pictures[0]).read_bytes()
+    assert program(*arguments).returncode == 0 and (out / pictures[0]).read_bytes() == first
+    wrong = program("generate", "digits-cvae", "--class", "eleven", "--out", out)
+    assert wrong.returncode == 2 and "eleven" in wrong.stderr
+    grid = tmp_path / "grid.png"
+    drawn = program("traverse", "digits-cvae", "--dims", "0,1", "--steps", 5, "--class", "3", "--out", grid)
+    assert drawn.returncode == 0, drawn.stderr
+    assert open_picture(grid).width > open_picture(grid).height
+    assert program("traverse", "digits-cvae", "--dims", "0,999", "--out", tmp_path / "x.png").returncode == 2
+
+
+@shipped("nuclei-segmenter")
+def test_segment_files_and_folders(program: Program, tmp_path: Path) -> None:
+    mask = tmp_path / "mask.png"
+    done = program("segment", NUCLEI, "--model", "nuclei-segmenter", "--out", mask, "--json")
+    assert done.returncode == 0, done.stderr
+    classes = json.loads(done.stdout)["files"][0]["classes"]
+    with Image.open(mask) as image:
+        assert image.mode == "P" and image.size == (320, 256)
+        numbers = np.asarray(image)
+    for number, one in enumerate(classes):
+        assert one["pixels"] == int((numbers == number).sum())
+    assert program("segment", NUCLEI.parent, "--out", tmp_path / "all", "--overlay").returncode == 0
+    assert len(list((tmp_path / "all").glob("*-mask.png"))) == len(list((tmp_path / "all").glob("*-overlay.png"))) == 3
+
+
+@shipped("photo-codec-s", "digits-cvae", "faces-cvae", "nuclei-segmenter")
+@pytest.mark.slow
+def test_demo_does_the_whole_main_job(program: Program, tmp_path: Path) -> None:
+    out = tmp_path / "demo"
+    done = program("demo", "--out", out, "--quick")
+    assert done.returncode == 0, done.stderr
+    for part, count in (("compress", 2), ("generate", 2), ("latents", 2), ("segment", 2)):
+        assert len(list((out / part).iterdir())) >= count, part
+    assert "MS-SSIM" in done.stdout and "bpp" in done.stdout

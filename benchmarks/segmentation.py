@@ -200,7 +200,8 @@ def print_report(console: Console, report: SegmentationReport, speed: list[dict]
     console.print(
         f"{large['megapixels']} megapixels: {large['segment_cpu_s']} CPU s in tiles,"
         f" {1000 * large['segment_cpu_s'] / large['megapixels']:.0f} ms a megapixel,"
-        f" areas {large['areas_cpu_s']} s more; memory {large['resident_before_mb']:.0f} MB before, {large['peak_mb']:.0f} MB at the peak"
+        f" areas {large['areas_cpu_s']} s more;"
+        f" memory {large['resident_before_mb']:.0f} MB before, {large['peak_mb']:.0f} MB at the peak"
     )
 
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from engine.data import DataSet, DataSettings, data_settings, measuring_split, open_data
 from engine.device import ComputeDevice
 from engine.errors import DataError, LatentStudioError, UsageError
+from engine.evaluation.generative import GENERATIVE_FAMILIES, MOST_PICTURES, measure_generative
 from engine.image import Picture
 from engine.models.card import ModelCard
 from engine.models.registry import load_model, resolve_model
@@ -38,8 +39,9 @@ def evaluate_model(
     """Measure a model on a data set.
 
     Codecs compress each picture to a real file and decode it: bits per pixel, PSNR in dB, MS-SSIM and seconds are means
-    over the pictures. Other families report what their training reports as validation figures, averaged over all
-    pictures, which are prepared as the model's recipe prepares its own.
+    over the pictures. Generative models and autoencoders are measured as `engine.evaluation.generative` says, beside a
+    ceiling, a floor, or PCA fitted to the set's training part. Other families report what their training reports as
+    validation figures, averaged over all pictures. These are prepared as the model's recipe prepares its own.
 
     Args:
         name: registry name or path of the model.
@@ -62,6 +64,10 @@ def evaluate_model(
     where = device.torch_device if device is not None else torch.device("cpu")
     if card.family == "hyperprior-codec":
         figures = _codec_figures(path, opened, quality, where, progress, cancel)
+    elif card.family in GENERATIVE_FAMILIES:
+        train = open_data(settings.model_copy(update={"split": "train", "limit": None}), roots)
+        measured = measure_generative(load_model(path), train, opened, progress=progress, cancel=cancel)
+        figures = {figure.name: figure.value for figure in measured}
     else:
         figures = _validation_figures(load_model(path, where), opened, progress, cancel)
     return {
@@ -79,6 +85,8 @@ def _settings(card: ModelCard, data: str, split: str | None, limit: int | None) 
     changes: dict[str, Any] = {"split": split or measuring_split(settings), "limit": limit}
     if card.family != "hyperprior-codec":
         changes |= _preparation(card)
+    if card.family in GENERATIVE_FAMILIES:
+        changes["limit"] = min(limit or MOST_PICTURES, MOST_PICTURES)
     try:
         return DataSettings.model_validate({**settings.model_dump(), **changes})
     except ValidationError as error:

@@ -272,7 +272,7 @@ def test_train_prints_events_and_evaluate_measures(home: Path, program: Program,
     measured = program("evaluate", model, "--data", pictures, "--json")
     assert measured.returncode == 0, measured.stderr
     report = json.loads(measured.stdout)
-    assert report["pictures"] == 24 and report["figures"]["loss"] > 0
+    assert report["pictures"] == 24 and report["figures"]["reconstruction MSE"] > 0
 
     (pictures / "07.png").write_bytes(b"broken")
     failed = program("train", recipe, "--run-dir", tmp_path / "other", "--device", "cpu")

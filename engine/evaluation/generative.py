@@ -17,12 +17,15 @@ from engine.models.autoencoder import Autoencoder
 from engine.models.card import Figure, ModelCard
 from engine.models.conditional_vae import ConditionalVAE
 from engine.models.registry import load_model
+from engine.models.store import Model
 from engine.progress import CancelToken, Progress, ProgressCallback, ignore_progress
 from engine.training import load_recipe
 
+GENERATIVE_FAMILIES = (ConditionalVAE.family, Autoencoder.family)
+MOST_PICTURES = 3000
+
 _SEED = 7
 _CHUNK = 128
-_MOST_PICTURES = 3000
 _JUDGE_STEPS = {1: 1200, 3: 700}
 
 
@@ -35,8 +38,6 @@ def evaluate_generative(
     cancel: CancelToken | None = None,
 ) -> list[Figure]:
     """Measure a conditional VAE or an autoencoder on the test part of a data set.
-
-    For a conditional VAE a classifier is trained on real training pictures first (minutes). All draws are seeded.
 
     Args:
         name: registry name or path of the model.
@@ -53,22 +54,26 @@ def evaluate_generative(
         Cancelled: by `cancel`.
     """
     model = load_model(name)
-    network = model.network
-    if not isinstance(network, (ConditionalVAE, Autoencoder)):
-        raise UsageError(
-            f"The model {model.card.name} is of family {model.card.family}.",
-            "Choose a generative one or an autoencoder.",
-        )
-    config = network.config
-    train, test = (
-        open_data(
-            DataSettings(
-                set=data or _recipe_set(model.card), split=split, size=config.image_size, channels=config.channels
-            ),
-            roots,
-        )
-        for split in ("train", "test")
-    )
+    config = _generative_network(model).config
+    size, channels = config.image_size, config.channels
+    chosen = DataSettings(set=data or _recipe_set(model.card), size=size, channels=channels)
+    train, test = (open_data(chosen.model_copy(update={"split": split}), roots) for split in ("train", "test"))
+    return measure_generative(model, train, test, progress=progress, cancel=cancel)
+
+
+def measure_generative(
+    model: Model,
+    train: DataSet,
+    test: DataSet,
+    *,
+    progress: ProgressCallback = ignore_progress,
+    cancel: CancelToken | None = None,
+) -> list[Figure]:
+    """As `evaluate_generative`, on two opened parts of one data set.
+
+    For a conditional VAE a classifier is trained on `train` first (minutes). All draws are seeded.
+    """
+    network = _generative_network(model)
     if isinstance(network, Autoencoder):
         return measure_autoencoder(network, train, test, progress=progress, cancel=cancel)
     if train.attributes != model.card.attributes:
@@ -76,6 +81,15 @@ def evaluate_generative(
             f"The attributes of {train.name} are not those of {model.card.name}.", "Choose the set it was trained on."
         )
     return measure_vae(network, train, test, progress=progress, cancel=cancel)
+
+
+def _generative_network(model: Model) -> ConditionalVAE | Autoencoder:
+    if not isinstance(model.network, (ConditionalVAE, Autoencoder)):
+        raise UsageError(
+            f"The model {model.card.name} is of family {model.card.family}.",
+            "Choose a generative one or an autoencoder.",
+        )
+    return model.network
 
 
 def _recipe_set(card: ModelCard) -> str:
@@ -217,7 +231,7 @@ def pca_reconstruction(train: Tensor, test: Tensor, components: int) -> Tensor:
     return (centred @ directions @ directions.T + mean).clamp(0, 1).reshape(test.shape)
 
 
-def _pictures(data: DataSet, most: int = _MOST_PICTURES) -> tuple[Tensor, Tensor]:
+def _pictures(data: DataSet, most: int = MOST_PICTURES) -> tuple[Tensor, Tensor]:
     """At most `most` pictures (N, C, S, S), a seeded choice, and their labels (N, A)."""
     rng = np.random.default_rng(_SEED)
     batch = data.batch(np.sort(rng.permutation(len(data))[:most]), rng, augment=False)

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from engine.data import DataSet, DataSettings, data_settings, measuring_split, open_data, set_names
 from engine.device import ComputeDevice
 from engine.errors import DataError, LatentStudioError, UsageError
-from engine.evaluation.generative import evaluate_generative
+from engine.evaluation.generative import GENERATIVE_FAMILIES, MOST_PICTURES, measure_generative
 from engine.evaluation.image_quality import ms_ssim, psnr
 from engine.evaluation.segmentation import measure_segmentation
 from engine.image import Picture
@@ -55,16 +55,17 @@ def evaluate_model(
 ) -> Report:
     """Measure a model on a data set.
 
-    Codecs compress each picture to a real file and decode it. Segmenters label whole pictures and are counted. For
-    generative models on a named set a classifier trained on real pictures judges samples, and reconstructions are
-    compared with PCA. On the user's own pictures, generative models report the figures that their training reports.
+    Codecs compress each picture to a real file and decode it. Generative models and autoencoders are measured as
+    `engine.evaluation.generative` says, beside a ceiling, a floor, or PCA fitted to the set's training part. Segmenters
+    label the whole pictures of a named set and are counted; on the user's own pictures they report the figures that
+    their training reports.
 
     Args:
         name: registry name or path of the model.
         data: name of a data set, or path of a folder or zip.
-        split: part of the set; None takes test where there is one. Generative models are always measured on test.
+        split: part of the set; None takes test where there is one.
         qualities: 0..100, for codecs: means over the pictures are reported at each.
-        limit: at most this many pictures; for codecs and segmenters.
+        limit: at most this many pictures.
         roots: folders searched for named sets first.
 
     Raises:
@@ -74,9 +75,6 @@ def evaluate_model(
     path = resolve_model(name)
     card = read_card(path)
     where = device.torch_device if device is not None else torch.device("cpu")
-    if card.family in ("conditional-vae", "autoencoder") and data in set_names():
-        figures = evaluate_generative(path, roots, data=data, progress=progress, cancel=cancel)
-        return Report(card.name, f"{data} test", tuple(figures))
     if card.family == "dilated-segmenter" and data in set_names():
         measured = measure_segmentation(
             path, roots, data=data, split=split, limit=limit, progress=progress, cancel=cancel
@@ -87,6 +85,9 @@ def evaluate_model(
     label = f"{opened.name} {settings.split}, {len(opened)} pictures"
     if card.family == "hyperprior-codec":
         figures = _codec_figures(path, opened, label, qualities, where, progress, cancel)
+    elif card.family in GENERATIVE_FAMILIES:
+        train = open_data(settings.model_copy(update={"split": "train", "limit": None}), roots)
+        figures = measure_generative(load_model(path), train, opened, progress=progress, cancel=cancel)
     else:
         figures = _validation_figures(load_model(path, where), opened, label, progress, cancel)
     return Report(card.name, label, tuple(figures))
@@ -109,6 +110,8 @@ def _settings(card: ModelCard, data: str, split: str | None, limit: int | None) 
     changes: dict[str, Any] = {"split": split or measuring_split(settings), "limit": limit}
     if card.family != "hyperprior-codec":
         changes |= _preparation(card)
+    if card.family in GENERATIVE_FAMILIES:
+        changes["limit"] = min(limit or MOST_PICTURES, MOST_PICTURES)
     try:
         return DataSettings.model_validate({**settings.model_dump(), **changes})
     except ValidationError as error:

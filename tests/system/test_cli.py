@@ -273,7 +273,7 @@ def test_train_prints_events_and_evaluate_measures(home: Path, program: Program,
     measured = program("evaluate", model, "--data", pictures, "--json")
     assert measured.returncode == 0, measured.stderr
     report = json.loads(measured.stdout)
-    assert report["data"].endswith("24 pictures") and report["figures"]["loss"] > 0
+    assert report["data"].endswith("24 pictures") and report["figures"]["reconstruction MSE"] > 0
 
     (pictures / "07.png").write_bytes(b"broken")
     failed = program("train", recipe, "--run-dir", tmp_path / "other", "--device", "cpu")

@@ -14,6 +14,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     # called like a command must not hide it.
     if not arguments or all(Path(argument).suffix and Path(argument).is_file() for argument in arguments):
         return run_window(arguments)
+    if Path(arguments[0]).suffix and not arguments[0].startswith("-"):
+        print(f"There is no file {arguments[0]}. Check the name, or see --help for the commands.", file=sys.stderr)
+        return 2
     from engine.cli import run_command
 
     return run_command(arguments)

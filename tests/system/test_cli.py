@@ -114,6 +114,7 @@ assert not heavy, heavy
     ("arguments", "sentence"),
     [
         (["comprss", "x"], "No such command"),
+        (["photo.jpg"], "There is no file photo.jpg"),
         (["compress"], "Missing argument"),
         (["compress", "x.png", "-q", "101"], "less than or equal to 100"),
         (["compress", str(PHOTO), "--model", "photo-codec"], "Did you mean 'photo-codec-s'"),

@@ -70,12 +70,12 @@ def evaluate_generative(
         for split in ("train", "test")
     )
     if isinstance(network, Autoencoder):
-        return _autoencoder_figures(network, train, test, progress, cancel)
+        return measure_autoencoder(network, train, test, progress=progress, cancel=cancel)
     if train.attributes != model.card.attributes:
         raise UsageError(
             f"The attributes of {train.name} are not those of {model.card.name}.", "Choose the set it was trained on."
         )
-    return _vae_figures(network, train, test, progress, cancel)
+    return measure_vae(network, train, test, progress=progress, cancel=cancel)
 
 
 def _recipe_set(card: ModelCard) -> str:
@@ -85,11 +85,27 @@ def _recipe_set(card: ModelCard) -> str:
         raise UsageError(f"The recipe of {card.name} is not at hand.", "Name the data set with --data.") from error
 
 
-def _vae_figures(
-    network: ConditionalVAE, train: DataSet, test: DataSet, progress: ProgressCallback, cancel: CancelToken | None
+def measure_vae(
+    network: ConditionalVAE,
+    train: DataSet,
+    test: DataSet,
+    *,
+    judge_steps: int | None = None,
+    progress: ProgressCallback = ignore_progress,
+    cancel: CancelToken | None = None,
 ) -> list[Figure]:
+    """Figures of a conditional VAE on two parts of one data set: samples as a judge sees them, and reconstructions.
+
+    Args:
+        network: in evaluation mode, on the CPU.
+        train: what the judge is trained on, with labels.
+        test: as many samples are drawn as it has pictures (3,000 at most), with the same attributes.
+        judge_steps: of 64 pictures; None takes what the shipped data sets need.
+        progress, cancel: as everywhere.
+    """
     config = network.config
-    judge = train_judge(train, config.image_size, config.channels, _JUDGE_STEPS[config.channels], progress, cancel)
+    steps = judge_steps or _JUDGE_STEPS[config.channels]
+    judge = train_judge(train, config.image_size, config.channels, steps, progress, cancel)
     progress(Progress(0, 0, "Drawing and judging samples"))
     real, labels = _pictures(test)
     others, _ = _pictures(train, len(real))
@@ -149,9 +165,15 @@ def _accuracy(seen: Tensor, labels: Tensor) -> float:
     return float((seen == labels).double().mean())
 
 
-def _autoencoder_figures(
-    network: Autoencoder, train: DataSet, test: DataSet, progress: ProgressCallback, cancel: CancelToken | None
+def measure_autoencoder(
+    network: Autoencoder,
+    train: DataSet,
+    test: DataSet,
+    *,
+    progress: ProgressCallback = ignore_progress,
+    cancel: CancelToken | None = None,
 ) -> list[Figure]:
+    """Reconstruction figures of an autoencoder on `test`, beside PCA fitted to `train` with as many components."""
     progress(Progress(0, 2, "Reconstructing the test part"))
     real, _ = _pictures(test)
     with torch.inference_mode():

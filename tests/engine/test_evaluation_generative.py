@@ -1,15 +1,23 @@
-"""Figures of generative models: known answers, and the whole evaluation on real data where it is at hand."""
+"""Figures of generative models: known answers, and the whole evaluation of small models."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from engine.errors import UsageError
+from engine.data.dataset import UniformPictures
+from engine.data.settings import DataSettings
+from engine.errors import Cancelled, UsageError
 from engine.evaluation.feature_distances import frechet_distance, precision_recall_density_coverage
-from engine.evaluation.generative import evaluate_generative, pca_reconstruction
+from engine.evaluation.generative import evaluate_generative, measure_autoencoder, measure_vae, pca_reconstruction
+from engine.models.autoencoder import Autoencoder
+from engine.models.conditional_vae import ConditionalVAE
+from engine.models.registry import load_model
+from engine.progress import CancelToken
+from tests.engine.generative_models import ATTRIBUTES, discs
 
 
 def test_frechet_distance_of_gaussians_is_the_closed_form() -> None:
@@ -54,3 +62,48 @@ def test_pca_equals_the_exact_one() -> None:
 def test_attributes_of_another_set_are_refused(vae_path: Path) -> None:
     with pytest.raises(UsageError, match="Name the data set"):
         evaluate_generative(vae_path)
+
+
+def disc_set(count: int, seed: int) -> UniformPictures:
+    """A data set of drawn discs."""
+    batch = discs(count, seed)
+    assert batch.labels is not None
+    images = (batch.images.permute(0, 2, 3, 1).numpy() * 255).round().astype(np.uint8)
+    names = [str(index) for index in range(count)]
+    settings = DataSettings(set="discs")
+    labels = batch.labels.numpy()
+    return UniformPictures(
+        settings, images, names, name="discs", licence="CC0 1.0", labels=labels, attributes=ATTRIBUTES
+    )
+
+
+def test_figures_of_a_vae_stand_beside_ceiling_floor_and_plain_prior(vae_path: Path) -> None:
+    network = load_model(vae_path).network
+    assert isinstance(network, ConditionalVAE)
+    figures = measure_vae(network, disc_set(400, 1), disc_set(150, 2), judge_steps=60)
+    value = {figure.name: figure.value for figure in figures}
+    assert value["mean attribute accuracy of real pictures (ceiling)"] > 0.8
+    assert value["size accuracy of samples"] > 0.45  # chance is 0.33
+    assert value["feature Fréchet distance, train against test (floor)"] < value["feature Fréchet distance of samples"]
+    assert 0 <= value["coverage of samples"] <= 1
+    assert value["reconstruction PSNR"] == pytest.approx(-10 * np.log10(value["reconstruction MSE"]), abs=0.05)
+    assert all(figure.data == "discs test, 150 pictures" for figure in figures)
+
+
+def test_figures_repeat(autoencoder_path: Path) -> None:
+    network = load_model(autoencoder_path).network
+    assert isinstance(network, Autoencoder)
+    first, second = (measure_autoencoder(network, disc_set(200, 1), disc_set(50, 2)) for _ in range(2))
+    assert first == second
+    assert [figure.name for figure in first][2:] == [
+        "reconstruction MSE of PCA with 4 components",
+        "reconstruction PSNR of PCA with 4 components",
+    ]
+
+
+def test_evaluation_can_be_cancelled(vae_path: Path) -> None:
+    network = load_model(vae_path).network
+    assert isinstance(network, ConditionalVAE)
+    token = CancelToken()
+    with pytest.raises(Cancelled):
+        measure_vae(network, disc_set(100, 1), disc_set(20, 2), progress=lambda _: token.cancel(), cancel=token)

@@ -96,9 +96,9 @@ def test_flow_learns_a_shifted_gaussian() -> None:
     torch.manual_seed(0)
     flow = LatentFlow(latent_size=2, condition_size=1, width=32, layers=2)
     optimizer = torch.optim.Adam(flow.parameters(), lr=3e-3)
-    for _ in range(250):
-        condition = torch.randint(0, 2, (128, 1)).float()
-        z = torch.randn(128, 2) * 0.3 + 4 * condition - 2
+    for _ in range(400):
+        condition = torch.randint(0, 2, (256, 1)).float()
+        z = torch.randn(256, 2) * 0.3 + 4 * condition - 2
         loss = flow.loss(z, condition)
         optimizer.zero_grad()
         loss.backward()
@@ -128,9 +128,16 @@ def test_principal_moves_finds_the_visible_direction() -> None:
     ("size", "widths", "channels"), [(28, (16, 8), 1), (64, (16, 16, 8, 8), 3), (128, (8,) * 5, 3)]
 )
 def test_networks_keep_the_picture_size(size: int, widths: tuple[int, ...], channels: int) -> None:
-    config = ConditionalVaeConfig(
-        image_size=size, channels=channels, widths=widths, latent_size=5, attribute_sizes=(3, 2), features=16
-    )  # type: ignore[arg-type]
+    config = ConditionalVaeConfig.model_validate(
+        {
+            "image_size": size,
+            "channels": channels,
+            "widths": widths,
+            "latent_size": 5,
+            "attribute_sizes": (3, 2),
+            "features": 16,
+        }
+    )
     network = ConditionalVAE(config)
     images = torch.rand(2, channels, size, size)
     posterior = network.encode(images, network.open_labels(2))

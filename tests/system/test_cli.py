@@ -250,6 +250,7 @@ size = 32
 name = "only"
 steps = {steps}
 batch_size = 4
+learning_rate = 1e-3
 """
 
 
@@ -272,7 +273,7 @@ def test_train_prints_events_and_evaluate_measures(home: Path, program: Program,
     measured = program("evaluate", model, "--data", pictures, "--json")
     assert measured.returncode == 0, measured.stderr
     report = json.loads(measured.stdout)
-    assert report["pictures"] == 24 and report["figures"]["loss"] > 0
+    assert report["data"].endswith("24 pictures") and report["figures"]["loss"] > 0
 
     (pictures / "07.png").write_bytes(b"broken")
     failed = program("train", recipe, "--run-dir", tmp_path / "other", "--device", "cpu")
@@ -284,7 +285,7 @@ def test_evaluate_a_codec_on_real_files(program: Program, shared_data: Path) -> 
     done = program(*arguments)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
-    assert report["pictures"] == 1 and report["figures"]["bits_per_pixel"] > 0 and report["split"] == "test"
+    assert report["data"] == "Kodak test, 1 pictures" and report["figures"]["bits per pixel at quality 50"] > 0
 
 
 @shipped("digits-cvae")

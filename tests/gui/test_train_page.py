@@ -51,7 +51,7 @@ validate_every = 20
 checkpoint_every = 20
 preview_every = 20
 """
-PROCESS = 60_000  # milliseconds that a training process may need to import torch on a busy machine
+PROCESS = 120_000  # milliseconds that a training process may need to import torch on a busy machine
 
 
 @pytest.fixture

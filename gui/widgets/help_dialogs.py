@@ -98,7 +98,7 @@ def licences(parent: QWidget) -> TextDialog:
         classifiers = [line.rpartition(" :: ")[2] for line in fields.get("classifier", []) if "License" in line]
         rows.append((f"{name} {fields['version']}", (licence or ", ".join(classifiers) or "see its home page")[:80]))
     parts = ["<p>Latent Studio is free software under the Apache License 2.0.</p>", "<h3>Libraries</h3>", _table(rows)]
-    for path in sorted(resources().rglob("*LICEN*")) + sorted(resources().rglob("*SOURCES*")):
+    for path in sorted({*resources().rglob("*LICEN*"), *resources().rglob("*CREDITS*")}):
         if path.is_file():
             parts.append(f"<h3>{html.escape(str(path.relative_to(resources())))}</h3>")
             parts.append(f"<pre>{html.escape(path.read_text(encoding='utf-8', errors='replace'))}</pre>")

@@ -250,6 +250,7 @@ size = 32
 name = "only"
 steps = {steps}
 batch_size = 4
+learning_rate = 1e-3
 """
 
 

@@ -10,9 +10,13 @@ from pathlib import Path
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the program with command-line arguments (those of this process by default); returns its exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    # Only a file that exists is one to open: a mistyped command must be reported as such.
-    if not arguments or all(Path(argument).is_file() for argument in arguments):
+    # Only a file that exists is one to open: a mistyped command must be reported as such, and a file that happens to be
+    # called like a command must not hide it.
+    if not arguments or all(Path(argument).suffix and Path(argument).is_file() for argument in arguments):
         return run_window(arguments)
+    if Path(arguments[0]).suffix and not arguments[0].startswith("-"):
+        print(f"There is no file {arguments[0]}. Check the name, or see --help for the commands.", file=sys.stderr)
+        return 2
     from engine.cli import run_command
 
     return run_command(arguments)

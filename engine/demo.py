@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.device import ComputeDevice
+from engine.errors import Cancelled, LatentStudioError
 from engine.files import write_bytes
 from engine.image import encode_png, open_picture
 from engine.models.card import ModelCard
@@ -33,11 +35,13 @@ class DemoResult:
         photos: figures of each compressed photo.
         notes: one sentence per other result, with the seconds it took.
         files: everything that was written.
+        failures: why a part could not be done.
     """
 
     photos: list[FileReport] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
+    failures: list[LatentStudioError] = field(default_factory=list)
 
 
 def sample_pictures(kind: str) -> list[Path]:
@@ -53,18 +57,22 @@ def run_demo(out: Path, *, quick: bool = False, device: ComputeDevice, report: R
         quick: one photo and one nuclei picture, fewer samples per class.
         report: called with the name of the part and how far it has come.
 
-    Raises:
-        LatentStudioError: a sample, a model or the folder fails.
+    Returns:
+        What was made; a part that fails (a model is missing, the folder is full) is kept as an error, the rest goes on.
     """
     result = DemoResult()
-    _compress(out / "compress", quick, device, report, result)
     generators, explorers = list_models("conditional-vae"), list_models("autoencoder")
-    for card in generators:
-        _generate(out / "generate", card, quick, device, report, result)
-    for card in generators + explorers[: 0 if quick else None]:
-        _traverse(out / "latents", card, device, report, result)
-    for card in list_models("dilated-segmenter"):
-        _segment(out / "segment", card, quick, device, report, result)
+    parts = [partial(_compress, out / "compress", quick)]
+    parts += [partial(_generate, out / "generate", card, quick) for card in generators]
+    parts += [partial(_traverse, out / "latents", card) for card in generators + explorers[: 0 if quick else None]]
+    parts += [partial(_segment, out / "segment", card, quick) for card in list_models("dilated-segmenter")]
+    for part in parts:
+        try:
+            part(device, report, result)
+        except Cancelled:
+            raise
+        except LatentStudioError as error:
+            result.failures.append(error)
     return result
 
 

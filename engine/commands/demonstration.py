@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from engine.commands.console import DeviceOption, ThreadsOption, bars, compute_device, output, set_compute
+from engine.commands.console import DeviceOption, ThreadsOption, bars, complain, compute_device, output, set_compute
 from engine.progress import Progress
 
 
@@ -37,7 +37,12 @@ def demo(
             shown.update(task, completed=now.done, total=now.total or None)  # type: ignore[arg-type]
 
         result = run_demo(out, quick=quick, device=compute_device(), report=report)
-    output.print(figures(result.photos))
+    if result.photos:
+        output.print(figures(result.photos))
     for note in result.notes:
         output.print(note, soft_wrap=True, markup=False)
-    output.print(f"All results are in {out}", soft_wrap=True, markup=False)
+    for error in result.failures:
+        complain(error)
+    if result.failures:
+        raise typer.Exit(1)
+    output.print(f"All {len(result.files)} results are in {out}", soft_wrap=True, markup=False)

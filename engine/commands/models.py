@@ -57,9 +57,13 @@ def evaluate(
         str | None, typer.Option(help="train, validation, test or all; test where the set has it.")
     ] = None,
     quality: Annotated[
-        float, typer.Option("-q", "--quality", min=0, max=100, help="For codecs: what the photos are compressed at.")
-    ] = 50.0,
+        list[float] | None,
+        typer.Option(
+            "-q", "--quality", min=0, max=100, help="For codecs: what to compress at; repeatable. Default 50."
+        ),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Use at most this many pictures.")] = None,
+    write_card: Annotated[bool, typer.Option("--write-card", help="Put the figures into the model's card.")] = False,
     as_json: JsonOption = False,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
@@ -67,18 +71,27 @@ def evaluate(
 ) -> None:
     """Measure a model on a data set."""
     set_compute(device, threads, data_root)
-    from engine.evaluation.report import evaluate_model
+    from engine.evaluation.report import evaluate_model, write_into_card
 
     chosen = compute_device()
     with bar("Evaluating") as progress:
         report = evaluate_model(
-            model, data, split=split, quality=quality, limit=limit, roots=data_roots(), device=chosen, progress=progress
+            model,
+            data,
+            split=split,
+            qualities=quality or (50.0,),
+            limit=limit,
+            roots=data_roots(),
+            device=chosen,
+            progress=progress,
         )
+    if write_card:
+        write_into_card(model, report)
     if as_json:
-        print_json(report)
+        figures = {figure.name: figure.value for figure in report.figures}
+        print_json({"model": report.model, "data": report.data, "figures": figures})
         return
-    title = f"{report['model']} on {report['data']} ({report['split']}, {report['pictures']} pictures)"
-    shown = table("figure", "value", title=escape(title))
-    for name, value in report["figures"].items():
-        shown.add_row(escape(name), f"{value:.5g}")
+    shown = table("figure", "value", title=escape(f"{report.model} on {report.data}"))
+    for figure in report.figures:
+        shown.add_row(escape(figure.name), f"{figure.value:.5g} {figure.unit}".strip())
     output.print(shown)

@@ -107,7 +107,7 @@ def find_data(settings: DataSettings, roots: Sequence[Path] = ()) -> Path:
         hint = f"Did you mean {near[0]!r}?" if near else f"Known sets: {', '.join(_SETS)}, or {FOLDER} with a path."
         raise UsageError(f"There is no data set {settings.set!r}.", hint)
     named = _SETS[settings.set]
-    searched = [*data_roots(list(roots)), resources()]
+    searched = [resources()] if settings.set == "samples" else data_roots(list(roots))
     for root in searched:
         path = root / named.place
         if path.exists():

@@ -1,9 +1,9 @@
-"""Measuring a finished model on a data set: its family's own validation figures, and real files for codecs."""
+"""Measuring a finished model on a data set, whatever its family, as figures that can go into its card."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,34 @@ import numpy as np
 import torch
 from pydantic import ValidationError
 
-from engine.data import DataSet, DataSettings, data_settings, measuring_split, open_data
+from engine.data import DataSet, DataSettings, data_settings, measuring_split, open_data, set_names
 from engine.device import ComputeDevice
 from engine.errors import DataError, LatentStudioError, UsageError
 from engine.evaluation.generative import GENERATIVE_FAMILIES, MOST_PICTURES, measure_generative
+from engine.evaluation.image_quality import ms_ssim, psnr
+from engine.evaluation.segmentation import measure_segmentation
 from engine.image import Picture
-from engine.models.card import ModelCard
+from engine.models.card import Figure, ModelCard
 from engine.models.registry import load_model, resolve_model
-from engine.models.store import Model, read_card
+from engine.models.store import Model, read_card, save_card
 from engine.progress import CancelToken, Progress, ProgressCallback, ignore_progress
 
 BATCH_SIZE = 16
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was measured.
+
+    Attributes:
+        model: name of the model.
+        data: name of the data set, with its part.
+        figures: in reading order.
+    """
+
+    model: str
+    data: str
+    figures: tuple[Figure, ...]
 
 
 def evaluate_model(
@@ -29,54 +46,62 @@ def evaluate_model(
     data: str,
     *,
     split: str | None = None,
-    quality: float = 50.0,
+    qualities: Sequence[float] = (50.0,),
     limit: int | None = None,
     roots: Sequence[Path] = (),
     device: ComputeDevice | None = None,
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
-) -> dict[str, Any]:
+) -> Report:
     """Measure a model on a data set.
 
-    Codecs compress each picture to a real file and decode it: bits per pixel, PSNR in dB, MS-SSIM and seconds are means
-    over the pictures. Generative models and autoencoders are measured as `engine.evaluation.generative` says, beside a
-    ceiling, a floor, or PCA fitted to the set's training part. Other families report what their training reports as
-    validation figures, averaged over all pictures. These are prepared as the model's recipe prepares its own.
+    Codecs compress each picture to a real file and decode it. Generative models and autoencoders are measured as
+    `engine.evaluation.generative` says, beside a ceiling, a floor, or PCA fitted to the set's training part. Segmenters
+    label the whole pictures of a named set and are counted; on the user's own pictures they report the figures that
+    their training reports.
 
     Args:
         name: registry name or path of the model.
         data: name of a data set, or path of a folder or zip.
         split: part of the set; None takes test where there is one.
-        quality: 0..100, for codecs.
+        qualities: 0..100, for codecs: means over the pictures are reported at each.
         limit: at most this many pictures.
         roots: folders searched for named sets first.
 
-    Returns:
-        model, data, split, pictures, and figures by name.
-
     Raises:
-        UsageError, ModelError, DataError, LatentStudioError.
+        UsageError, ModelError, DataError: as opening the model and the data.
+        Cancelled: by `cancel`.
     """
     path = resolve_model(name)
     card = read_card(path)
+    where = device.torch_device if device is not None else torch.device("cpu")
+    if card.family == "dilated-segmenter" and data in set_names():
+        measured = measure_segmentation(
+            path, roots, data=data, split=split, limit=limit, progress=progress, cancel=cancel
+        )
+        return Report(card.name, f"{data} {split or 'test'}", tuple(measured.figures()))
     settings = _settings(card, data, split, limit)
     opened = open_data(settings, roots)
-    where = device.torch_device if device is not None else torch.device("cpu")
+    label = f"{opened.name} {settings.split}, {len(opened)} pictures"
     if card.family == "hyperprior-codec":
-        figures = _codec_figures(path, opened, quality, where, progress, cancel)
+        figures = _codec_figures(path, opened, label, qualities, where, progress, cancel)
     elif card.family in GENERATIVE_FAMILIES:
         train = open_data(settings.model_copy(update={"split": "train", "limit": None}), roots)
-        measured = measure_generative(load_model(path), train, opened, progress=progress, cancel=cancel)
-        figures = {figure.name: figure.value for figure in measured}
+        figures = measure_generative(load_model(path), train, opened, progress=progress, cancel=cancel)
     else:
-        figures = _validation_figures(load_model(path, where), opened, progress, cancel)
-    return {
-        "model": card.name,
-        "data": opened.name,
-        "split": settings.split,
-        "pictures": len(opened),
-        "figures": figures,
-    }
+        figures = _validation_figures(load_model(path, where), opened, label, progress, cancel)
+    return Report(card.name, label, tuple(figures))
+
+
+def write_into_card(name: str | Path, report: Report) -> None:
+    """Replace the figures in a model's card by those of a report; the weights stay as they are.
+
+    Raises:
+        ModelError: the file is not a model.
+        OutputError: it cannot be written.
+    """
+    path = resolve_model(name)
+    save_card(path, read_card(path).model_copy(update={"figures": report.figures}))
 
 
 def _settings(card: ModelCard, data: str, split: str | None, limit: int | None) -> DataSettings:
@@ -107,8 +132,8 @@ def _preparation(card: ModelCard) -> dict[str, Any]:
 
 
 def _validation_figures(
-    model: Model, data: DataSet, progress: ProgressCallback, cancel: CancelToken | None
-) -> dict[str, float]:
+    model: Model, data: DataSet, label: str, progress: ProgressCallback, cancel: CancelToken | None
+) -> list[Figure]:
     attributes = model.card.attributes
     if attributes and [a.values for a in attributes] != [a.values for a in data.attributes]:
         raise DataError(
@@ -126,38 +151,34 @@ def _validation_figures(
             for name, value in figures.items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(indices)
             progress(Progress(int(indices[-1]) + 1, len(data), "Evaluating"))
-    return {name: value / len(data) for name, value in sums.items()}
+    return [Figure(name=name, value=value / len(data), data=label) for name, value in sums.items()]
 
 
 def _codec_figures(
     path: Path,
     data: DataSet,
-    quality: float,
+    label: str,
+    qualities: Sequence[float],
     device: torch.device,
     progress: ProgressCallback,
     cancel: CancelToken | None,
-) -> dict[str, float]:
+) -> list[Figure]:
     from engine.compression import EncodeSettings, decode, encode
-    from engine.evaluation.image_quality import ms_ssim, psnr
 
-    settings = EncodeSettings(quality=quality, model=str(path))
-    rows = []
-    for index in range(len(data)):
-        picture = Picture(np.ascontiguousarray(data.picture(index)), name=data.file_name(index))
-        started = time.perf_counter()
-        encoded = encode(picture, settings, device=device, cancel=cancel)
-        middle = time.perf_counter()
-        decoded = decode(encoded, strict=True, device=device, cancel=cancel).picture
-        finished = time.perf_counter()
-        rows.append(
-            (
-                8 * len(encoded) / (picture.width * picture.height),
-                psnr(picture.pixels, decoded.pixels),
-                ms_ssim(picture.pixels, decoded.pixels),
-                middle - started,
-                finished - middle,
-            )
-        )
-        progress(Progress(index + 1, len(data), picture.name))
-    names = ("bits_per_pixel", "psnr_db", "ms_ssim", "seconds_encode", "seconds_decode")
-    return {"quality": quality, **dict(zip(names, np.mean(rows, axis=0).tolist(), strict=True))}
+    figures: list[Figure] = []
+    for round_, quality in enumerate(qualities):
+        settings = EncodeSettings(quality=quality, model=str(path))
+        rows = []
+        for index in range(len(data)):
+            picture = Picture(np.ascontiguousarray(data.picture(index)), name=data.file_name(index))
+            encoded = encode(picture, settings, device=device, cancel=cancel)
+            decoded = decode(encoded, strict=True, device=device, cancel=cancel).picture
+            bits = 8 * len(encoded) / (picture.width * picture.height)
+            rows.append((bits, psnr(picture.pixels, decoded.pixels), ms_ssim(picture.pixels, decoded.pixels)))
+            progress(Progress(round_ * len(data) + index + 1, len(qualities) * len(data), picture.name))
+        names = (("bits per pixel", "bpp"), ("PSNR", "dB"), ("MS-SSIM", ""))
+        figures += [
+            Figure(name=f"{name} at quality {quality:g}", value=round(float(value), 5), unit=unit, data=label)
+            for (name, unit), value in zip(names, np.mean(rows, axis=0), strict=True)
+        ]
+    return figures

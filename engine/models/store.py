@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 from safetensors.torch import save as serialise
 from torch import Tensor
 
@@ -64,6 +65,19 @@ def save_model(path: Path, network: Network, card: ModelCard) -> ModelCard:
     card = card.model_copy(update={"weights_sha256": hash_weights(weights), "family": network.family, "config": config})
     write_bytes(path, serialise(weights, metadata={CARD_KEY: card.model_dump_json()}))
     return card
+
+
+def save_card(path: Path, card: ModelCard) -> None:
+    """Replace the card of a model file atomically, leaving the weights and their hash as they are.
+
+    Raises:
+        ModelError: the file is not a model.
+        OutputError: it cannot be written.
+    """
+    kept = read_card(path)
+    card = card.model_copy(update={"weights_sha256": kept.weights_sha256, "family": kept.family, "config": kept.config})
+    weights = load_file(path)
+    write_bytes(path, serialise(weights, metadata={CARD_KEY: card.model_dump_json()}))
 
 
 def read_card(path: Path) -> ModelCard:

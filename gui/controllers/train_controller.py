@@ -164,10 +164,11 @@ class TrainController(QObject):
 
     @Slot(object)
     def _on_recipes(self, recipes: list[Recipe]) -> None:
-        self.state.recipes = {recipe.name: recipe for recipe in recipes}
+        in_order = sorted(recipes, key=lambda recipe: (recipe.name != FIRST_RECIPE, recipe.name))
+        self.state.recipes = {recipe.name: recipe for recipe in in_order}
         self.recipes_changed.emit()
         if self.state.plan is None and recipes:
-            self.choose_recipe(FIRST_RECIPE if FIRST_RECIPE in self.state.recipes else recipes[0].name)
+            self.choose_recipe(in_order[0].name)
         unknown = [recipe for recipe in recipes if recipe.name not in self.state.parameters]
         if unknown:
             self._request(lambda: count_parameters(unknown), self._on_counted)

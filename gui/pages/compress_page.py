@@ -476,7 +476,8 @@ class CompressPage(QWidget):
 
     @Slot()
     def _on_export(self) -> None:
-        suggestion = str(Path(self._folder()) / f"{self.controller.suggested_stem()}.png")
+        # Another name than the photo's own, which often lies in the same folder.
+        suggestion = str(Path(self._folder()) / f"{self.controller.suggested_stem()}-decoded.png")
         path, chosen = QFileDialog.getSaveFileName(self, "Export the decoded picture", suggestion, EXPORT_FILTERS)
         if path:
             suffix = chosen[chosen.rindex("*.") + 1 : -1] if "*." in chosen else ".png"

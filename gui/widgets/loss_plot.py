@@ -98,5 +98,7 @@ class LossPlot(QWidget):
         self._held_out.setSymbolSize(6)
         self._held_out.setSymbolBrush(theme.color("warning"))
         self._held_out.setSymbolPen(None)
-        self._legend.setLabelTextColor(theme.color("text"))
-        self._legend.setBrush(theme.color("panel"))
+        for _, label in self._legend.items:
+            label.setText(label.text, color=theme.color("text"))
+        # No ground of its own: it must not hide the curve behind it.
+        self._legend.setBrush(None)

@@ -91,6 +91,9 @@ class PictureView(QWidget):
             smooth = target.width() < SHARP * self._image.width()
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, smooth)
             painter.drawImage(target, self._image)
+            # White pictures on a white card need an edge.
+            painter.setPen(Theme.current().color("border"))
+            painter.drawRect(target.adjusted(0, 0, -1, -1))
         if self.hasFocus():
             painter.setPen(Theme.current().color("accent"))
             painter.drawRect(self.rect().adjusted(0, 0, -1, -1))

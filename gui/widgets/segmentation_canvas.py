@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PySide6.QtCore import QPoint, QPointF, QRectF, Qt, Signal, Slot
-from PySide6.QtGui import QColor, QFocusEvent, QImage, QKeyEvent, QMouseEvent, QPainter
+from PySide6.QtCore import QPoint, QPointF, Qt, Signal, Slot
+from PySide6.QtGui import QColor, QFocusEvent, QKeyEvent, QMouseEvent, QPainter
 
 from gui.services.theme import Theme
 from gui.widgets.chip import Chip
-from gui.widgets.image_canvas import ImageCanvas
+from gui.widgets.image_canvas import ImageCanvas, Pyramid
 from gui.widgets.qimage import to_qimage
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class SegmentationCanvas(ImageCanvas):
         self.setAccessibleDescription(DESCRIPTION)
         self._state: SegmentState | None = None
         self._picture: Picture | None = None
-        self._overlay: QImage | None = None
+        self._overlay: Pyramid | None = None
         self._overlay_key: tuple[object, ...] = ()
         self._holding = False
         self._pointed_text = ""
@@ -72,12 +72,9 @@ class SegmentationCanvas(ImageCanvas):
         overlay = self._overlay
         if overlay is None or self._holding or self._state is None:
             return
-        ratio = self.devicePixelRatioF()
         painter.save()
-        painter.scale(1 / ratio, 1 / ratio)
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, self.transform.zoom < 1.0)
         painter.setOpacity(self._state.opacity)
-        painter.drawImage(self.transform.target(), overlay, QRectF(overlay.rect()))
+        overlay.paint(painter, self.transform, self.devicePixelRatioF(), smooth=self.transform.zoom < 1.0)
         painter.restore()
 
     def _paint_pointed(self, painter: QPainter) -> None:
@@ -135,9 +132,7 @@ class SegmentationCanvas(ImageCanvas):
 
             objects = segmentation.objects
             colored[~contour_pixels(segmentation.mask if objects is None else objects)] = 0
-        self._overlay = to_qimage(colored[..., :3], colored[..., 3]).convertToFormat(
-            QImage.Format.Format_ARGB32_Premultiplied
-        )
+        self._overlay = Pyramid(to_qimage(colored[..., :3], colored[..., 3]))
         self._overlay_key = key
 
     @Slot(QPoint)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from gui.pages.generate_page import GeneratePage
 from gui.services.context import Services
 from gui.services.notices import Notice
 from gui.widgets.tile_picker import ANY
+from tests.gui.controls import nameless_controls, unreachable_controls
 from tests.gui.tiny_models import DIGITS, FACES, save_tiny_models
 
 PATIENCE = 30_000  # milliseconds; nothing is timed, a busy machine is only given room
@@ -35,15 +35,10 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def services(
-    qtbot: QtBot, own_user_folders: None, tiny_models: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Services]:
+def services(services: Services, tiny_models: Path, monkeypatch: pytest.MonkeyPatch) -> Services:
     shutil.copytree(tiny_models, user_folder("models"))
     monkeypatch.setattr("gui.controllers.generate_controller.PREFERRED", DIGITS)
-    services = Services.create()
-    services.theme.apply()
-    yield services
-    services.shutdown()
+    return services
 
 
 @pytest.fixture
@@ -307,6 +302,15 @@ def test_without_a_model_the_page_says_what_to_do(
     page.show()
     qtbot.waitUntil(lambda: "no model" in page._empty._title.text(), timeout=PATIENCE)
     assert not page._generate.isEnabled()
+
+
+def test_everything_can_be_reached_and_has_a_name(qtbot: QtBot, ready: GeneratePage) -> None:
+    assert nameless_controls(ready, ready.inspector()) == []
+    assert unreachable_controls(ready, ready.inspector()) == []
+    ready.controller.choose_model(FACES)
+    qtbot.waitUntil(lambda: ready.controller.state.model == FACES, timeout=PATIENCE)
+    assert nameless_controls(ready) == []
+    wait_grid(qtbot, ready)
 
 
 def test_files_get_names_of_their_own(ready: GeneratePage, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 from PIL import Image
 from PySide6.QtCore import QMimeData, QPoint, Qt
 from PySide6.QtGui import QGuiApplication, QImage
-from PySide6.QtWidgets import QFileDialog, QSlider
+from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
 from engine.image import open_picture
@@ -23,6 +22,7 @@ from gui.pages.latents_page import LatentsPage
 from gui.services.context import Services
 from gui.services.notices import Notice
 from gui.widgets.lamp import Lamp
+from tests.gui.controls import nameless_controls, unreachable_controls
 from tests.gui.tiny_models import DIGITS, FACES, PLAIN, save_tiny_models
 
 PATIENCE = 30_000  # milliseconds; nothing is timed, a busy machine is only given room
@@ -36,16 +36,11 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def services(
-    qtbot: QtBot, own_user_folders: None, tiny_models: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Services]:
+def services(services: Services, tiny_models: Path, monkeypatch: pytest.MonkeyPatch) -> Services:
     shutil.copytree(tiny_models, user_folder("models"))
     monkeypatch.setattr("gui.controllers.latents_controller.PREFERRED", (DIGITS,))
-    services = Services.create()
-    services.theme.apply()
     services.host.start()
-    yield services
-    services.shutdown()
+    return services
 
 
 @pytest.fixture
@@ -384,9 +379,9 @@ def test_a_model_that_comes_later_is_offered(qtbot: QtBot, page: LatentsPage) ->
 
 
 def test_everything_can_be_reached_and_has_a_name(page: LatentsPage) -> None:
-    for slider in [*page.findChildren(QSlider), *page.inspector().findChildren(QSlider)]:
-        assert slider.accessibleName()
-        assert slider.focusPolicy() & Qt.FocusPolicy.TabFocus
+    assert nameless_controls(page, page.inspector()) == []
+    assert unreachable_controls(page, page.inspector()) == []
+    assert page._picture.focusPolicy() & Qt.FocusPolicy.TabFocus
 
 
 # The history by itself

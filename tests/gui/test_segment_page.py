@@ -25,7 +25,7 @@ from gui.services.context import Services
 from gui.services.notices import Notice
 from gui.widgets.qimage import to_pixels, to_qimage
 
-PATIENCE = 30_000  # milliseconds; only reached when something is broken
+PATIENCE = 60_000  # milliseconds; only reached when something is broken
 MODEL_NAME = "cells-in-tests"
 
 

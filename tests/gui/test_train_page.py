@@ -21,6 +21,7 @@ from gui.pages.train_page import TrainPage
 from gui.services.context import Services
 from gui.services.training_process import TrainingProcess, training_command
 from gui.widgets.loss_plot import LossPlot
+from tests.gui.controls import nameless_controls, unreachable_controls
 
 RECIPE = """
 name = "tiny"
@@ -50,7 +51,7 @@ validate_every = 20
 checkpoint_every = 20
 preview_every = 20
 """
-PROCESS = 60_000  # milliseconds that a training process may need to import torch on a busy machine
+PROCESS = 120_000  # milliseconds that a training process may need to import torch on a busy machine
 
 
 @pytest.fixture
@@ -80,16 +81,8 @@ def recipes(pictures: Path) -> Path:
 
 
 @pytest.fixture
-def services(qtbot: QtBot, own_user_folders: None) -> Iterator[Services]:
-    services = Services.create()
-    services.theme.apply()
-    services.host.start()
-    yield services
-    services.shutdown()
-
-
-@pytest.fixture
 def page(qtbot: QtBot, services: Services, recipes: Path) -> Iterator[TrainPage]:
+    services.host.start()
     controller = TrainController(services)
     page = TrainPage(controller, services)
     controller.setParent(page)
@@ -200,6 +193,12 @@ def test_a_failing_run_says_why_in_one_sentence(
     assert "07.png" in page._problem.text()
     assert not page._problem.isHidden()
     assert page._start.isEnabled()
+
+
+def test_everything_can_be_reached_and_has_a_name(page: TrainPage) -> None:
+    page.inspector().show()
+    assert nameless_controls(page, page.inspector()) == []
+    assert unreachable_controls(page, page.inspector()) == []
 
 
 def test_an_earlier_run_is_listed_and_shown(qtbot: QtBot, page: TrainPage) -> None:

@@ -114,6 +114,7 @@ assert not heavy, heavy
     ("arguments", "sentence"),
     [
         (["comprss", "x"], "No such command"),
+        (["photo.jpg"], "There is no file photo.jpg"),
         (["compress"], "Missing argument"),
         (["compress", "x.png", "-q", "101"], "less than or equal to 100"),
         (["compress", str(PHOTO), "--model", "photo-codec"], "Did you mean 'photo-codec-s'"),
@@ -273,7 +274,7 @@ def test_train_prints_events_and_evaluate_measures(home: Path, program: Program,
     measured = program("evaluate", model, "--data", pictures, "--json")
     assert measured.returncode == 0, measured.stderr
     report = json.loads(measured.stdout)
-    assert report["pictures"] == 24 and report["figures"]["reconstruction MSE"] > 0
+    assert report["data"].endswith("24 pictures") and report["figures"]["reconstruction MSE"] > 0
 
     (pictures / "07.png").write_bytes(b"broken")
     failed = program("train", recipe, "--run-dir", tmp_path / "other", "--device", "cpu")
@@ -285,7 +286,7 @@ def test_evaluate_a_codec_on_real_files(program: Program, shared_data: Path) -> 
     done = program(*arguments)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
-    assert report["pictures"] == 1 and report["figures"]["bits_per_pixel"] > 0 and report["split"] == "test"
+    assert report["data"] == "Kodak test, 1 pictures" and report["figures"]["bits per pixel at quality 50"] > 0
 
 
 @shipped("digits-cvae")

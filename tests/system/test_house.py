@@ -64,7 +64,9 @@ def test_models_losses_data_and_layers_import_no_verb(noun: str) -> None:
     ],
 )
 def test_arrows_in_the_window_run_one_way(layer: str, above: tuple[str, ...]) -> None:
-    wrong = [(path.name, module) for path in sources(f"gui/{layer}") for module in imports(path) if starts(module, above)]
+    wrong = [
+        (path.name, module) for path in sources(f"gui/{layer}") for module in imports(path) if starts(module, above)
+    ]
     assert wrong == []
 
 

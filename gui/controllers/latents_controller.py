@@ -591,7 +591,8 @@ def _load_explorer(name: str) -> _Loaded:
     explorer = LatentExplorer.load(name)
     spaces = {space: Space(space, tuple(explorer.dimensions(space))) for space in explorer.spaces}
     # "none" hides nothing of a face.
-    choice = {a.name: "none" if "none" in a.values else a.values[0] for a in explorer.attributes}
+    # Where several attributes are all fixed, little is left for the sliders to move; open ones move with them.
+    choice = {one.name: one.values[0] for one in explorer.attributes} if len(explorer.attributes) == 1 else {}
     origin = _numbers(explorer.origin(explorer.spaces[0], choice))
     return _Loaded(explorer, spaces, Position(explorer.spaces[0], origin, choice), origin)
 

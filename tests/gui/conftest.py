@@ -6,14 +6,19 @@ import gc
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
+import shiboken6
 from PySide6.QtCore import QEvent, QObject, QThread, QTimer
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from gui.main_window import MainWindow
 from gui.services.context import Services
+
+
+T = TypeVar("T", bound=QObject)
 
 
 def running_threads() -> set[str]:
@@ -26,15 +31,15 @@ def running_timers() -> list[str]:
     """Where the timers that would still fire hang."""
     return [
         f"{timer.objectName() or 'timer'} of {type(timer.parent()).__name__}"
-        for timer in gc.get_objects()
-        if isinstance(timer, QTimer) and _alive(timer) and timer.isActive()
+        for timer in living(QTimer)
+        if timer.isActive()
     ]
 
 
-def _alive(thing: QObject) -> bool:
-    import shiboken6
-
-    return shiboken6.isValid(thing)
+def living(kind: type[T]) -> list[T]:
+    """All objects of a Qt class whose C++ half exists."""
+    # By type, not isinstance: that asks every object for its __class__, and some of torch's answer with a warning.
+    return [thing for thing in gc.get_objects() if issubclass(type(thing), kind) and shiboken6.isValid(thing)]
 
 
 @pytest.fixture(autouse=True)
@@ -46,8 +51,7 @@ def nothing_left(qapp: QApplication) -> Iterator[None]:
         widget.deleteLater()
     QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
     gc.collect()
-    threads = [thing for thing in gc.get_objects() if isinstance(thing, QThread) and _alive(thing)]
-    assert not [thread for thread in threads if thread.isRunning() and thread is not qapp.thread()]
+    assert not [thread for thread in living(QThread) if thread.isRunning() and thread is not qapp.thread()]
     assert not running_threads(), "a test left a thread running: shut its services down"
     assert not running_timers(), "a test left a timer running"
 

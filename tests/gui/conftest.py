@@ -17,7 +17,6 @@ from pytestqt.qtbot import QtBot
 from gui.main_window import MainWindow
 from gui.services.context import Services
 
-
 T = TypeVar("T", bound=QObject)
 
 

@@ -412,7 +412,8 @@ def check_data(recipe: Recipe, root: Path | None) -> DataCheck:
     try:
         path = find_data(recipe.data, [root] if root is not None else [])
         if recipe.data.path is None:
-            return DataCheck("found", f"{recipe.data.set}: {path}")
+            place = "come with the program" if recipe.data.set == "samples" else path
+            return DataCheck("found", f"{recipe.data.set}: {place}")
         count = len(picture_names(open_source(path).names()))
     except LatentStudioError as error:
         return DataCheck("missing", f"{error.problem} Choose the folder it lies in, or train on your own pictures.")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from engine.device import choose_device
 from engine.errors import DeviceError, ModelError
 from engine.image import Picture
 from engine.models.card import ModelCard, SegmentationClass
@@ -64,7 +65,7 @@ class Segmenter:
             UsageError: no such model.
             ModelError: the file is no model, or one of another family.
         """
-        model = load_model(name, device)
+        model = load_model(name, device or choose_device().torch_device)
         if not isinstance(model.network, DilatedSegmenter):
             raise ModelError(
                 f"{name} is a model of family {model.card.family}, which labels no pixels.",

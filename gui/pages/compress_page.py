@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtGui import QAction, QKeySequence, QShowEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -127,11 +127,16 @@ class CompressPage(QWidget):
         controller.progressed.connect(self._on_progressed)
         services.host.state_changed.connect(self._on_engine_changed)
         self._show_state(controller.state)
-        controller.load_models()
         paths = sample_paths("photos")
         self.samples.set_paths(paths)
         if paths and controller.state.picture is None:
             controller.open_path(paths[0])
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        # Every time: a model may have been trained or installed since.
+        if not event.spontaneous():
+            self.controller.load_models()
 
     # -- what the window asks for
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Slot
-from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtGui import QAction, QKeySequence, QShowEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -62,11 +62,16 @@ class SegmentPage(QWidget):
         controller.progressed.connect(self.wait.show_progress)
         services.host.state_changed.connect(self._on_engine_changed)
         self._show_state(controller.state)
-        controller.load_models()
         paths = sample_paths("nuclei")
         self.samples.set_paths(paths)
         if paths and controller.state.picture is None:
             controller.open_path(paths[0])
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        # Every time: a model may have been trained or installed since.
+        if not event.spontaneous():
+            self.controller.load_models()
 
     # -- what the window asks for
 

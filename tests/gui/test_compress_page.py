@@ -434,3 +434,18 @@ def test_every_control_has_a_name_and_can_be_reached_by_tab(page: CompressPage) 
                 name = control.accessibleName() or (control.text() if isinstance(control, QAbstractButton) else "")
                 assert name, f"{control} has no accessible name"
                 assert control.focusPolicy() & Qt.FocusPolicy.TabFocus
+
+
+def test_a_codec_installed_meanwhile_is_offered_when_the_page_is_shown_again(
+    qtbot: QtBot, page: CompressPage, tiny_codec: Path
+) -> None:
+    from engine.models.store import read_card, save_card
+
+    qtbot.waitUntil(lambda: bool(page.controller.state.models), timeout=PATIENCE)
+    page.hide()
+    fresh = user_folder("models") / "fresh-codec.safetensors"
+    fresh.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(tiny_codec, fresh)
+    save_card(fresh, read_card(fresh).model_copy(update={"name": "fresh-codec"}))
+    page.show()
+    qtbot.waitUntil(lambda: "fresh-codec" in page.controller.state.models, timeout=PATIENCE)

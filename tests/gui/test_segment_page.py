@@ -283,3 +283,13 @@ def test_every_control_has_a_name_and_can_be_reached_by_tab(qtbot: QtBot, page: 
                 name = control.accessibleName() or (control.text() if isinstance(control, QAbstractButton) else "")
                 assert name, f"{control} has no accessible name"
                 assert control.focusPolicy() & Qt.FocusPolicy.TabFocus
+
+
+def test_a_model_installed_meanwhile_is_offered_when_the_page_is_shown_again(
+    qtbot: QtBot, page: SegmentPage, tiny_segmenter: Path
+) -> None:
+    page.hide()
+    shutil.copy(tiny_segmenter, user_folder("models") / "fresh.safetensors")
+    before = len(page.controller.state.models)
+    page.show()
+    qtbot.waitUntil(lambda: len(page.controller.state.models) == before + 1, timeout=PATIENCE)

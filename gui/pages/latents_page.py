@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 PNG_FILTER = "PNG (*.png)"
 PICTURE_FILTER = "Pictures (*.png *.jpg *.jpeg *.webp *.avif *.tif *.tiff *.bmp *.heic *.jxl)"
 CHUNK = 24  # sliders shown until more are asked for
-AT_ONCE = 4  # sliders built before the window may do something else
+AT_ONCE = 1
 
 
 class LatentsPage(QWidget):

@@ -33,11 +33,18 @@ def with_free_bits(kl: Tensor, free_nats: float) -> Tensor:
     return kl.mean(0).clamp_min(free_nats).sum()
 
 
-def warm_up(fraction: float, share: float) -> float:
-    """Weight of the KL: grows linearly from 0 to 1 over the first `share` of a run.
+def warm_up(fraction: float, share: float, start: float = 0.0) -> float:
+    """Weight of the KL: moves from `start` to 1 over the first `share` of a run.
+
+    From 0 it grows linearly: the latent may learn before it costs anything (Bowman et al. 2016). A start above 1 is for
+    conditional models and falls geometrically: while the latent is dear, what the labels say is learned from the labels;
+    later the latent adds what they leave open, instead of carrying them a second time.
 
     Args:
         fraction: share of the run that is done, 0..1.
         share: 0 switches the warm-up off.
+        start: 0 or more.
     """
-    return 1.0 if share <= 0 else min(1.0, fraction / share)
+    if share <= 0 or fraction >= share:
+        return 1.0
+    return start ** (1 - fraction / share) if start > 0 else fraction / share

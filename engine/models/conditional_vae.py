@@ -39,7 +39,8 @@ class ConditionalVaeConfig(BaseModel):
         attribute_width: length of each attribute's embedding.
         likelihood: of a pixel; "laplace" for flat drawings.
         free_bits: nats per dimension that cost nothing.
-        warm_up: share of the first stage over which the KL's weight grows to 1.
+        warm_up: share of the first stage over which the KL's weight moves to 1.
+        kl_start: the KL's weight before that; above 1 keeps what the attributes say out of the latent, see `warm_up`.
         drop_all: share of training rows whose attributes are all hidden: what "any" means.
         drop_one: share of the attributes hidden, each by itself, in the other rows. The latent then learns to carry any
             attribute that is left open.
@@ -59,6 +60,7 @@ class ConditionalVaeConfig(BaseModel):
     likelihood: Likelihood = "gaussian"
     free_bits: float = Field(default=0.05, ge=0, le=10)
     warm_up: float = Field(default=0.15, ge=0, le=1)
+    kl_start: float = Field(default=0.0, ge=0, le=100)
     drop_all: float = Field(default=0.1, ge=0, le=1)
     drop_one: float = Field(default=0.0, ge=0, le=1)
     flow_width: int = Field(default=256, ge=8, le=4096)
@@ -187,7 +189,7 @@ class ConditionalVAE(Network[ConditionalVaeConfig]):
         """Stage "flow" trains the flow on latents of the frozen VAE; any other stage trains the VAE."""
         if moment.stage == "flow":
             return self._flow_loss(batch, _FLOW_DRAWS)
-        return self._vae_loss(batch, warm_up(moment.fraction, self.config.warm_up))
+        return self._vae_loss(batch, warm_up(moment.fraction, self.config.warm_up, self.config.kl_start))
 
     def validation_figures(self, batch: Batch) -> dict[str, Tensor]:
         """Negative ELBO per pixel value, KL, PSNR of reconstructions, and the flow's loss."""

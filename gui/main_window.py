@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -35,6 +38,7 @@ from gui.widgets.status_line import StatusLine
 from gui.widgets.toast import DetailsDialog, ToastArea
 
 NAME = "Latent Studio"
+READ_AHEAD_MILLISECONDS = 100  # between two modules: each takes some 20 ms of the window's time
 
 
 class MainWindow(QMainWindow):
@@ -58,6 +62,10 @@ class MainWindow(QMainWindow):
         self._leaving = False
         self._pending_paths: list[Path] = []
         self._menu_actions: list[tuple[str, QAction]] = []
+        self._unread = [module for entry in self.entries.values() for module in entry.modules]
+        self._read_ahead = QTimer(self)
+        self._read_ahead.setInterval(READ_AHEAD_MILLISECONDS)
+        self._read_ahead.timeout.connect(self._on_read_ahead)
         self._after_paint, self._engine_start = QTimer(self), QTimer(self)
         for timer, call in ((self._after_paint, self.first_painted), (self._engine_start, services.host.start)):
             timer.setSingleShot(True)
@@ -70,6 +78,7 @@ class MainWindow(QMainWindow):
         self.toasts = ToastArea(self, services.notices, STATUS_HEIGHT)
         self.palette_dialog = CommandPalette(self.all_actions, self)
         services.jobs.changed.connect(self._on_jobs_changed)
+        services.host.state_changed.connect(self._on_engine_state)
         self.first_painted.connect(self._on_first_painted)
         self._restore()
 
@@ -309,6 +318,21 @@ class MainWindow(QMainWindow):
             self.open_paths(paths)
         # The page paints before torch, whose import holds the interpreter for moments at a time.
         self._engine_start.start(50)
+
+    def _on_engine_state(self, state: str) -> None:
+        if state != "loading":
+            self._read_ahead.start()
+
+    def _on_read_ahead(self) -> None:
+        """Import one module of a page that was not opened yet, so that opening it later takes half as long."""
+        while self._unread:
+            name = self._unread.pop(0)
+            if name not in sys.modules:
+                # What is wrong with a page is said when it is opened.
+                with contextlib.suppress(Exception):
+                    importlib.import_module(name)
+                return
+        self._read_ahead.stop()
 
     # What people do
 

@@ -58,11 +58,15 @@ class PageEntry:
         """Whether this installation holds the page."""
         return importlib.util.find_spec(f"gui.pages.{self.key}_page") is not None
 
+    @property
+    def modules(self) -> tuple[str, str]:
+        """Names of the modules of its controller and of the page itself."""
+        return f"gui.controllers.{self.key}_controller", f"gui.pages.{self.key}_page"
+
     def create(self, services: Services) -> Page:
         """Import and build the page with its controller."""
         name = self.key.title().replace("_", "")
-        controllers = importlib.import_module(f"gui.controllers.{self.key}_controller")
-        pages = importlib.import_module(f"gui.pages.{self.key}_page")
+        controllers, pages = (importlib.import_module(module) for module in self.modules)
         controller = getattr(controllers, f"{name}Controller")(services)
         page = getattr(pages, f"{name}Page")(controller, services)
         if controller.parent() is None:

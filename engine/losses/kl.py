@@ -37,8 +37,8 @@ def warm_up(fraction: float, share: float, start: float = 0.0) -> float:
     """Weight of the KL: moves from `start` to 1 over the first `share` of a run.
 
     From 0 it grows linearly: the latent may learn before it costs anything (Bowman et al. 2016). A start above 1 is for
-    conditional models and falls geometrically: while the latent is dear, what the labels say is learned from the labels;
-    later the latent adds what they leave open, instead of carrying them a second time.
+    conditional models and falls geometrically: while the latent is dear, what the labels say is learned from the
+    labels; later the latent adds what they leave open, instead of carrying them a second time.
 
     Args:
         fraction: share of the run that is done, 0..1.

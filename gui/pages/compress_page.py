@@ -23,7 +23,7 @@ from PySide6.QtWidgets import (
 from engine.compression.settings import DEFAULT_MODEL
 from engine.progress import Progress
 from gui.controllers.batch_controller import BatchController
-from gui.controllers.compress_controller import LARGE_PIXELS, ORIGINAL, CompressController, CompressState, Order
+from gui.controllers.compress_controller import ORIGINAL, CompressController, CompressState, Order
 from gui.controllers.wording import bytes_exact, bytes_short, decibels, percent, seconds, size_in_pixels
 from gui.pages.clipboard import NOTHING, clipboard_files, clipboard_image
 from gui.pages.samples import sample_paths
@@ -31,9 +31,9 @@ from gui.widgets.batch_panel import BatchPanel
 from gui.widgets.divider_view import DividerView
 from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.figure_table import FigureTable
-from gui.widgets.image_canvas import Pyramid
 from gui.widgets.labeled_slider import LabeledSlider
-from gui.widgets.qimage import to_picture, to_qimage
+from gui.widgets.pyramid import Pyramid, PyramidShelf
+from gui.widgets.qimage import to_picture
 from gui.widgets.sample_strip import SampleStrip
 from gui.widgets.section import Section
 from gui.widgets.wait_bar import WaitBar
@@ -96,9 +96,9 @@ class CompressPage(QWidget):
         self.controller = controller
         self._services = services
         self.batch = BatchController(services, self)
-        # By id of the picture, which the entry keeps alive for as long as it is on show.
-        self._pyramids: dict[int, tuple[Picture, Pyramid | None]] = {}
-        self._building: dict[int, Picture] = {}
+        self._pyramids = PyramidShelf(
+            partial(services.host.run, engine=False), self._show_pictures_again, services.notices.error, self
+        )
 
         self.view = DividerView()
         self.side_box = QComboBox()
@@ -316,8 +316,7 @@ class CompressPage(QWidget):
             right_label += " · updating…" if state.busy else ""
         else:
             right, right_label = None, ""
-        shown = [picture for picture in (original, left, right) if picture is not None]
-        self._pyramids = {id(picture): self._pyramids.get(id(picture), (picture, None)) for picture in shown}
+        self._pyramids.keep(picture for picture in (original, left, right) if picture is not None)
         right_pyramid = self._pyramid(right)
         if right is not None and right_pyramid is None:
             right_pyramid = self.view.right  # until the new one is ready
@@ -325,26 +324,11 @@ class CompressPage(QWidget):
         self.view.set_labels(left_label, right_label, "Compressing…" if state.busy else "")
 
     def _pyramid(self, picture: Picture | None) -> Pyramid | None:
-        """The picture ready for painting. A large one is made ready in the background: None until then."""
-        if picture is None:
-            return None
-        pyramid = self._pyramids[id(picture)][1]
-        if pyramid is None and picture.width * picture.height <= LARGE_PIXELS:
-            pyramid = Pyramid(to_qimage(picture.pixels, picture.alpha))
-            self._pyramids[id(picture)] = (picture, pyramid)
-        elif pyramid is None and id(picture) not in self._building:
-            self._building[id(picture)] = picture
-            task = self._services.host.run(partial(_large_pyramid, picture), engine=False)
-            task.succeeded.connect(self._on_pyramid)
-            task.failed.connect(self._services.notices.error)
-        return pyramid
+        """The picture ready for painting; a large one is made ready in the background: None until then."""
+        return None if picture is None else self._pyramids.get(picture)
 
-    @Slot(object)
-    def _on_pyramid(self, made: tuple[Picture, Pyramid]) -> None:
-        picture = self._building.pop(id(made[0]), None)
-        if picture is not None and id(picture) in self._pyramids:
-            self._pyramids[id(picture)] = made
-            self._show_pictures(self.controller.state)
+    def _show_pictures_again(self) -> None:
+        self._show_pictures(self.controller.state)
 
     def _show_codec(self, state: CompressState) -> None:
         editable = state.file is None
@@ -510,10 +494,3 @@ class CompressPage(QWidget):
 
     def _folder(self) -> str:
         return self._services.settings.current.last_folder or str(Path.home())
-
-
-def _large_pyramid(picture: Picture) -> tuple[Picture, Pyramid]:
-    """With its smaller copies, which a fitted view needs at once."""
-    pyramid = Pyramid(to_qimage(picture.pixels, picture.alpha))
-    pyramid.level(0.1)
-    return picture, pyramid

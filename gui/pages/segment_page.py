@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,7 @@ class SegmentPage(QWidget):
         super().__init__(parent)
         self.controller = controller
         self._services = services
-        self.canvas = SegmentationCanvas()
+        self.canvas = SegmentationCanvas(partial(services.host.run, engine=False), services.notices.error)
         self._caption = ElidedLabel()
         self._caption.setProperty("look", "muted")
         self.samples = SampleStrip(services, "Samples")

@@ -20,7 +20,8 @@ from PySide6.QtGui import (
 
 from gui.services.theme import Theme
 from gui.widgets.chip import Chip
-from gui.widgets.image_canvas import ImageCanvas, Pyramid
+from gui.widgets.image_canvas import ImageCanvas
+from gui.widgets.pyramid import Pyramid
 
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QWidget

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPoint, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QPoint, QPointF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QFocusEvent,
     QImage,
@@ -17,49 +17,10 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QSizePolicy, QStyle, QStyleOption, QWidget
 
+from gui.widgets.pyramid import Pyramid
 from gui.widgets.view_transform import STEP, ViewTransform
 
-__all__ = ["ImageCanvas", "Pyramid", "ViewTransform"]
-
-
-class Pyramid:
-    """A picture and its halves, made when first needed: shrinking a large picture in one step would flicker."""
-
-    def __init__(self, image: QImage) -> None:
-        # The format that the raster painter draws without converting.
-        opaque = QImage.Format.Format_RGB32
-        format_ = QImage.Format.Format_ARGB32_Premultiplied if image.hasAlphaChannel() else opaque
-        self._levels = [image.convertToFormat(format_)]
-
-    @property
-    def image(self) -> QImage:
-        """The picture at full size."""
-        return self._levels[0]
-
-    def level(self, zoom: float) -> QImage:
-        """The smallest level that still has at least as many pixels as are shown at `zoom`."""
-        index = 0
-        while zoom <= 0.5 and min(self._levels[index].width(), self._levels[index].height()) > 1:
-            if index + 1 == len(self._levels):
-                last = self._levels[index]
-                half = QSize(max(1, last.width() // 2), max(1, last.height() // 2))
-                mode = Qt.TransformationMode.SmoothTransformation
-                self._levels.append(last.scaled(half, Qt.AspectRatioMode.IgnoreAspectRatio, mode))
-            index += 1
-            zoom *= 2
-        return self._levels[index]
-
-    def paint(self, painter: QPainter, transform: ViewTransform, ratio: float, smooth: bool = True) -> None:
-        """Draw with `painter` in logical pixels; `ratio` is the screen's device pixel ratio."""
-        target = transform.target()
-        level = self.level(transform.zoom)
-        # Beyond 200 % people want to see pixels.
-        smooth = smooth and transform.zoom < 2.0 and transform.zoom != 1.0
-        painter.save()
-        painter.scale(1 / ratio, 1 / ratio)
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, smooth)
-        painter.drawImage(target, level, QRectF(level.rect()))
-        painter.restore()
+__all__ = ["ImageCanvas", "ViewTransform"]
 
 
 class ImageCanvas(QWidget):
@@ -104,7 +65,11 @@ class ImageCanvas(QWidget):
 
     def set_image(self, image: QImage | None) -> None:
         """Show another picture. The view stays as it is if the size is the same."""
-        self._pyramid = Pyramid(image) if image is not None and not image.isNull() else None
+        self.set_pyramid(Pyramid(image) if image is not None and not image.isNull() else None)
+
+    def set_pyramid(self, pyramid: Pyramid | None) -> None:
+        """Show another picture that is ready for painting. The view stays as it is if the size is the same."""
+        self._pyramid = pyramid
         if self._pyramid is not None:
             size = self._pyramid.image.size()
             self.transform.set_image_size(size.width(), size.height())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,13 +13,14 @@ from PySide6.QtGui import QColor, QFocusEvent, QKeyEvent, QMouseEvent, QPainter
 
 from gui.services.theme import Theme
 from gui.widgets.chip import Chip
-from gui.widgets.image_canvas import ImageCanvas, Pyramid
-from gui.widgets.qimage import to_qimage
+from gui.widgets.image_canvas import ImageCanvas
+from gui.widgets.pyramid import LARGE_PIXELS, Background, Pyramid, PyramidShelf
 
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QWidget
 
     from engine.image import Picture
+    from engine.segmentation.result import Segmentation
     from gui.controllers.segment_controller import SegmentState
 
 CHIP_MARGIN = 12.0
@@ -34,13 +38,19 @@ class SegmentationCanvas(ImageCanvas):
 
     pointed = Signal(str)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, background: Background, failed: Callable[[Exception], None], parent: QWidget | None = None
+    ) -> None:
+        """Args: background, failed: as for a `PyramidShelf`; they make large pictures and overlays ready."""
         super().__init__(parent, name="Picture with coloured classes")
+        self._background, self._failed = background, failed
+        self._pictures = PyramidShelf(background, self._show_picture, failed, self)
         self.setAccessibleDescription(DESCRIPTION)
         self._state: SegmentState | None = None
         self._picture: Picture | None = None
         self._overlay: Pyramid | None = None
-        self._overlay_key: tuple[object, ...] = ()
+        self._overlay_look: _Look | None = None
+        self._wanted_look: _Look | None = None
         self._holding = False
         self._pointed_text = ""
         self._pointed_color: QColor | None = None
@@ -59,8 +69,7 @@ class SegmentationCanvas(ImageCanvas):
         if state.picture is not self._picture:
             self._point("", None)
             self._picture = state.picture
-            picture = state.picture
-            self.set_image(None if picture is None else to_qimage(picture.pixels, picture.alpha))
+            self._show_picture()
         self._make_overlay(state)
         self.update()
 
@@ -112,28 +121,40 @@ class SegmentationCanvas(ImageCanvas):
             self._holding = holding
             self.update()
 
+    def _show_picture(self) -> None:
+        picture = self._picture
+        self._pictures.keep([] if picture is None else [picture])
+        self.set_pyramid(None if picture is None else self._pictures.get(picture))
+
     def _make_overlay(self, state: SegmentState) -> None:
         """Colour the mask; only when mask, hidden classes or the kind of overlay differ from the last time."""
         segmentation = state.segmentation
         if segmentation is None:
-            self._overlay, self._overlay_key = None, ()
+            self._overlay = self._overlay_look = self._wanted_look = None
             return
-        key = (segmentation, state.invisible, state.contours)
-        if self._overlay_key and self._overlay_key[0] is segmentation and self._overlay_key[1:] == key[1:]:
+        colors = tuple(None if number in state.invisible else area.color for number, area in enumerate(state.areas))
+        look = _Look(segmentation, colors, state.contours)
+        if look.same(self._wanted_look):
             return
-        table = np.zeros((256, 4), np.uint8)
-        for number, area in enumerate(state.areas):
-            if number not in state.invisible:
-                table[number] = (*area.color, 255)
-        colored = table[segmentation.mask]
-        if state.contours:
-            # The saved overlay has the same outlines. Imported here: the model cards behind it would delay the window.
-            from engine.segmentation.drawing import contour_pixels
+        if self._overlay_look is None or self._overlay_look.segmentation is not segmentation:
+            self._overlay = self._overlay_look = None  # that of another picture
+        self._wanted_look = look
+        if segmentation.mask.size <= LARGE_PIXELS:
+            self._overlay, self._overlay_look = look.paint(), look
+        else:
+            answer = self._background(partial(_painted, look))
+            answer.succeeded.connect(self._on_painted)
+            answer.failed.connect(self._on_overlay_failed)
 
-            objects = segmentation.objects
-            colored[~contour_pixels(segmentation.mask if objects is None else objects)] = 0
-        self._overlay = Pyramid(to_qimage(colored[..., :3], colored[..., 3]))
-        self._overlay_key = key
+    @Slot(object)
+    def _on_painted(self, painted: tuple[_Look, Pyramid]) -> None:
+        if painted[0] is self._wanted_look:
+            self._overlay_look, self._overlay = painted
+            self.update()
+
+    @Slot(object)
+    def _on_overlay_failed(self, error: Exception) -> None:
+        self._failed(error)
 
     @Slot(QPoint)
     def _on_hovered(self, pixel: QPoint) -> None:
@@ -160,3 +181,40 @@ class SegmentationCanvas(ImageCanvas):
             self._pointed_text = text
             self.pointed.emit(text)
             self.update()
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """An overlay: the segmentation, the colour of every class (None: invisible), outlines or areas."""
+
+    segmentation: Segmentation
+    colors: tuple[tuple[int, int, int] | None, ...]
+    contours: bool
+
+    def same(self, other: _Look | None) -> bool:
+        """Whether both look alike on the same segmentation."""
+        return (
+            other is not None
+            and self.segmentation is other.segmentation
+            and ((self.colors, self.contours) == (other.colors, other.contours))
+        )
+
+    def paint(self) -> Pyramid:
+        """The overlay, ready for painting. For any thread."""
+        table = np.zeros((256, 3), np.uint8)
+        shown = np.zeros(256, np.uint8)
+        for number, color in enumerate(self.colors):
+            if color is not None:
+                table[number], shown[number] = color, 255
+        mask, objects = self.segmentation.mask, self.segmentation.objects
+        veil = shown[mask]
+        if self.contours:
+            # The saved overlay has the same outlines. Imported here: the model cards behind it would delay the window.
+            from engine.segmentation.drawing import contour_pixels
+
+            veil[~contour_pixels(mask if objects is None else objects)] = 0
+        return Pyramid.of_pixels(table[mask], veil)
+
+
+def _painted(look: _Look) -> tuple[_Look, Pyramid]:
+    return look, look.paint()

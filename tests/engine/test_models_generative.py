@@ -46,6 +46,12 @@ def test_warm_up_grows_linearly_and_stays_at_one() -> None:
     assert warm_up(0.0, 0.0) == 1.0
 
 
+def test_warm_up_from_a_dear_start_falls_by_equal_factors() -> None:
+    assert [warm_up(f, 0.5, 100.0) for f in (0.0, 0.125, 0.25, 0.5, 0.9)] == pytest.approx(
+        [100.0, 100**0.75, 10.0, 1.0, 1.0]
+    )
+
+
 def test_optimal_sigma_is_the_gaussian_likelihood_at_the_best_variance() -> None:
     prediction, target = torch.rand(4, 3, 8, 8), torch.rand(4, 3, 8, 8)
     best = (prediction - target).square().mean().sqrt()

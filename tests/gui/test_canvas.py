@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies
@@ -11,8 +13,10 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from engine.image import Picture
 from gui.services.context import Services
-from gui.widgets.image_canvas import ImageCanvas, Pyramid, ViewTransform
+from gui.widgets.image_canvas import ImageCanvas, ViewTransform
+from gui.widgets.pyramid import Pyramid, PyramidShelf
 from gui.widgets.qimage import to_picture, to_pixels, to_qimage
 
 RNG = np.random.default_rng(0)
@@ -141,3 +145,48 @@ def test_a_large_picture_is_shrunk_by_halves(qapp: QApplication) -> None:
     assert pyramid.level(0.5).width() == 500
     assert pyramid.level(0.3).width() == 500
     assert pyramid.level(0.1).width() == 125
+
+
+@pytest.mark.parametrize("veiled", [False, True])
+def test_pixels_are_painted_the_same_whoever_made_them_ready(qapp: QApplication, veiled: bool) -> None:
+    pixels = noise(333, 217)
+    alpha = RNG.integers(0, 256, (217, 333), dtype=np.uint8) if veiled else None
+    ours, theirs = Pyramid.of_pixels(pixels, alpha).image, Pyramid(to_qimage(pixels, alpha)).image
+    assert ours.format() == theirs.format()
+    here, there = (image.constBits() for image in (ours, theirs))
+    # Rounding of the product with alpha may differ by one.
+    difference = np.frombuffer(here, np.uint8).astype(int) - np.frombuffer(there, np.uint8)
+    assert np.abs(difference).max() <= (1 if veiled else 0)
+
+
+def test_the_halves_of_pixels_are_their_means_and_outlive_the_array(qapp: QApplication) -> None:
+    pixels = noise(2100, 1300)
+    wanted = pixels[:1300, :2100].reshape(650, 2, 1050, 2, 3).mean((1, 3))
+    pyramid = Pyramid.of_pixels(pixels)
+    del pixels
+    half, _ = to_pixels(pyramid.level(0.5))
+    assert np.abs(half - wanted).max() <= 1
+    assert pyramid.level(0.25).width() == 525
+
+
+def test_a_large_picture_is_made_ready_beside_the_window(services: Services, qtbot: QtBot) -> None:
+    small, large = Picture(noise(40, 30)), Picture(np.zeros((2100, 2000, 3), np.uint8))
+    told: list[str] = []
+    shelf = PyramidShelf(
+        partial(services.host.run, engine=False), lambda: told.append("ready"), lambda error: told.append(str(error))
+    )
+    assert shelf.get(small) is shelf.get(small) is not None
+    assert shelf.get(large) is None
+    assert not told
+    qtbot.waitUntil(lambda: bool(told))
+    assert told == ["ready"]
+    made = shelf.get(large)
+    assert made is not None
+    assert made.image.width() == 2000
+    shelf.keep([small])
+    assert shelf.get(large) is None
+    shelf.keep([])
+    task = services.host.run(lambda: None, engine=False)
+    with qtbot.waitSignal(task.succeeded):
+        pass
+    assert told == ["ready"], "what was forgotten meanwhile is not announced"

@@ -10,7 +10,7 @@ from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from gui.widgets.divider_view import DividerView
-from gui.widgets.image_canvas import Pyramid
+from gui.widgets.pyramid import Pyramid
 from gui.widgets.qimage import to_pixels, to_qimage
 
 LEFT_COLOR, RIGHT_COLOR = (200, 30, 30), (30, 30, 200)

@@ -48,6 +48,9 @@ def compress(
     metadata: Annotated[
         bool, typer.Option("--metadata/--no-metadata", help="Keep EXIF; the place (GPS) is always removed.")
     ] = True,
+    effort: Annotated[
+        int, typer.Option(min=0, max=3, help="0 is fast; 1 to 3 search ever longer for smaller files of equal PSNR.")
+    ] = 0,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
     device: DeviceOption = None,
@@ -60,7 +63,7 @@ def compress(
     from engine.compression.files import FileReport, compress_file
     from engine.image import PICTURE_SUFFIXES
 
-    settings = EncodeSettings(quality=quality, model=model, keep_metadata=metadata)
+    settings = EncodeSettings(quality=quality, model=model, keep_metadata=metadata, effort=effort)
     chosen = compute_device()
     open_codec(model, chosen)  # a wrong model fails once, and its loading is not in the first photo's seconds
     outcome = Outcome()

@@ -61,8 +61,12 @@ def compress_file(
     device: DeviceWish = None,
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
+    enough: CancelToken | None = None,
 ) -> FileReport:
     """Compress a picture file; the result is decoded once, which checks it and gives the figures, before it is kept.
+
+    Args:
+        enough: once set, refinement (`EncodeSettings.effort`) ends with the best that it has found.
 
     Raises:
         PictureError, LimitError: the source cannot be read.
@@ -74,7 +78,7 @@ def compress_file(
     _refuse_same(source, target)
     picture = open_picture(source)
     started = time.perf_counter()
-    data = encode(picture, settings, device=device, progress=progress, cancel=cancel)
+    data = encode(picture, settings, device=device, progress=progress, cancel=cancel, enough=enough)
     encoded = time.perf_counter()
     decoded = decode(data, strict=True, device=device, cancel=cancel).picture
     finished = time.perf_counter()

@@ -68,15 +68,21 @@ class PhotoSession:
         progress: ProgressCallback = ignore_progress,
         cancel: CancelToken | None = None,
         keep_metadata: bool = True,
+        effort: int = 0,
+        enough: CancelToken | None = None,
     ) -> Encoded:
         """Compress at a quality of 0..100, decode the result and measure it.
 
+        Args:
+            effort: see `EncodeSettings`.
+            enough: once set, refinement ends with the best that it has found.
+
         Raises:
-            UsageError: the quality is out of range.
+            UsageError: the quality or the effort is out of range.
             Cancelled: `cancel` was set.
         """
         cancel = cancel or never_cancelled()
-        settings = EncodeSettings(quality=quality, keep_metadata=keep_metadata)
+        settings = EncodeSettings(quality=quality, keep_metadata=keep_metadata, effort=effort)
 
         def part(first: float, share: float) -> ProgressCallback:
             def report(step: Progress) -> None:
@@ -86,9 +92,10 @@ class PhotoSession:
 
         analysed = self._analysed(cancel)
         started = time.perf_counter()
-        data = encode_latents(self._codec, self.picture, settings, analysed, part(0.0, 0.5), cancel)
+        share = 0.9 if effort else 0.5
+        data = encode_latents(self._codec, self.picture, settings, analysed, part(0.0, share), cancel, enough)
         encoded = time.perf_counter()
-        result: Decoded = decode(data, device=self._device, progress=part(0.5, 0.45), cancel=cancel)
+        result: Decoded = decode(data, device=self._device, progress=part(share, 0.95 - share), cancel=cancel)
         decoded = time.perf_counter()
         cancel.raise_if_cancelled()
         original, restored = self.picture.pixels, result.picture.pixels

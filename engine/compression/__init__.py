@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.compression.container import DEFAULT_SUFFIX, Header
 from engine.compression.container import read_container as inspect
-from engine.compression.settings import DEFAULT_MODEL, EncodeSettings
+from engine.compression.settings import DEFAULT_MODEL, EncodeSettings, Target
 
 if TYPE_CHECKING:
     from engine.compression.codec import DamagedTile, Decoded, decode, encode
@@ -31,6 +31,7 @@ __all__ = [
     "Encoded",
     "Header",
     "PhotoSession",
+    "Target",
     "decode",
     "encode",
     "inspect",

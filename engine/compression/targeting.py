@@ -6,7 +6,7 @@ off, and the second or third quality is close. So the whole photo is coded one t
 where the wish lies in a jump:
 
 A file grows by up to 5 % from one hundredth of quality to the next where the entropy model changes its level. A size
-within such a jump is reached from below, by rounding fewer values to zero than usual.
+within such a jump is reached by rounding fewer values to zero than usual below it, or more above it.
 """
 
 from __future__ import annotations
@@ -173,11 +173,10 @@ def _level_borders(codec: CodecModel) -> tuple[int, ...]:
     return tuple(step for step in range(1, 10_001) if levels[step] != levels[step - 1])
 
 
-def _rounding_knob(quality: float) -> _Knob:
-    # From the usual margin to none a file grows by about 10 %, which is 0.4 dB.
-    return _Knob(
-        lambda step: (quality, ZERO_MARGIN * (1 - step / _ROUNDING_STEPS)), _ROUNDING_STEPS, 0.4 / _ROUNDING_STEPS
-    )
+def _rounding_knob(quality: float, margin: float, last_margin: float) -> _Knob:
+    """Turns the zero margin down from `margin` to `last_margin`; a margin less by 0.1 is worth about 0.4 dB of size."""
+    step_size = (margin - last_margin) / _ROUNDING_STEPS
+    return _Knob(lambda step: (quality, margin - step * step_size), _ROUNDING_STEPS, 4.0 * step_size)
 
 
 @dataclass(frozen=True)
@@ -355,8 +354,12 @@ class _SizeSearch(_Search):
             assert bracket.over is not None
             raise self._too_small(bracket.over)
         if bracket.over is not None and not self.is_hit(found, close=False):
-            finer = self.turn(_rounding_knob(found.quality), replace(found, step=0))
+            # In a jump: rounding less to zero below it makes the better picture, more above it fills it surely.
+            finer = self.turn(_rounding_knob(found.quality, ZERO_MARGIN, 0.0), replace(found, step=0))
             found = finer.hit or finer.under or found
+            if finer.hit is None:
+                coarser = self.turn(_rounding_knob(bracket.over.quality, 5 * ZERO_MARGIN, ZERO_MARGIN))
+                found = coarser.hit or found
         return Targeted(found.data, found.quality, "" if self.is_hit(found, close=False) else self._note(found))
 
     def sampled(self, quality: float, zero_margin: float) -> float:

@@ -291,8 +291,12 @@ class _Search(ABC):
         high = min((step for step in known if low < step <= last and known[step] > self._aim), default=last + 1)
         step = max(low, first)
         report = self.job.progress.part("Looking for the quality")
+        tries = 0
         while high - low > max(1.0, self._near / knob.slope):
-            step = _next_step(knob, curve.known(), low, high, self._aim)
+            tries += 1
+            # Where the curve does not rise evenly, straight lines would creep.
+            creeping = tries > 2 * _PATIENCE
+            step = (low + high) // 2 if creeping else _next_step(knob, curve.known(), low, high, self._aim)
             level = curve.at(step)
             if abs(level - self._aim) < self._near:
                 break

@@ -127,17 +127,17 @@ class CountingCodec(CodecModel):
 
 
 @shipped
-@pytest.mark.parametrize("target", [Target("bpp", 0.3), Target("psnr", 31.0)])
+@pytest.mark.parametrize("target", [Target("bpp", 0.5), Target("psnr", 30.0)])
 def test_the_analysis_runs_once(target: Target) -> None:
-    picture = scene(1100, 300)
+    picture = scene(1040, 96)
     codec = CountingCodec(resolve_model(open_codec(None, "cpu").card.name), torch.device("cpu"))
     settings = EncodeSettings(target=target)
     steps: list[Progress] = []
     found = search_target(codec, picture, settings, analyse(codec, picture), steps.append, CancelToken())
-    assert codec.analysed == len(list(windows(*latent_grid(1100, 300)))) == 2
+    assert codec.analysed == len(list(windows(*latent_grid(1040, 96)))) == 2
     assert [step.fraction for step in steps] == sorted(step.fraction for step in steps) and steps[-1].fraction == 1.0
     if target.kind == "bpp":
-        assert 0.98 * 0.3 <= inspect(found.data).bits_per_pixel <= 0.3
+        assert 0.98 * 0.5 <= inspect(found.data).bits_per_pixel <= 0.5
 
 
 @shipped

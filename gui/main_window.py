@@ -294,7 +294,9 @@ class MainWindow(QMainWindow):
         box = QMessageBox(self)
         box.setWindowTitle("Quit")
         box.setText(f"{count} job{' is' if count == 1 else 's are'} not finished.")
-        box.setInformativeText("Quitting cancels what runs. Files that are complete stay.")
+        box.setInformativeText(
+            "Quitting cancels what runs. Files that are complete stay, and a training run can be resumed."
+        )
         leave = box.addButton("Cancel jobs and quit", QMessageBox.ButtonRole.DestructiveRole)
         stay = box.addButton("Keep working", QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(stay)

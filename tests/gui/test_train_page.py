@@ -163,6 +163,23 @@ def test_a_cancelled_run_keeps_its_checkpoint_and_goes_on_from_it(qtbot: QtBot, 
     assert (again.outcome, again.train) == ("stopped", shown.train)
 
 
+def test_a_run_is_one_of_the_jobs_and_is_stopped_from_there(qtbot: QtBot, page: TrainPage, services: Services) -> None:
+    choose(qtbot, page, "endless")
+    page.controller.start()
+    qtbot.waitUntil(lambda: any(job.fraction > 0 for job in services.jobs.active), timeout=PROCESS)
+    job = services.jobs.running
+    assert job is not None
+    assert job.title == "Training endless"
+    assert "of 1000000" in job.message
+    with qtbot.waitSignal(job.cancelled, timeout=PROCESS):
+        job.cancel()
+        assert page.controller.stopping
+    shown = page.controller.state.shown
+    assert shown is not None
+    assert (shown.outcome, shown.can_resume) == ("stopped", True)
+    assert not services.jobs.active
+
+
 def test_missing_pictures_are_said_and_own_ones_offered(qtbot: QtBot, page: TrainPage, pictures: Path) -> None:
     choose(qtbot, page, "lost")
     assert page.controller.state.data.state == "missing"

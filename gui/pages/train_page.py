@@ -393,7 +393,7 @@ class TrainPage(QWidget):
         self._log_scale.setToolTip("" if positive else self.tr("Some losses of this run are 0 or below"))
         if self._plot is not None:
             self._plot.set_log_scale(positive and self._log_scale.isChecked())
-            self._plot.show_curves(record.train, record.validation)
+            self._plot.show_curves(record.train, record.validation, record.stages)
         elif not self._plot_wanted:
             self._plot_wanted = True
             task = self._services.host.run(_import_plot, engine=False)

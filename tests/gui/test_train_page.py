@@ -281,6 +281,26 @@ def test_a_resumed_run_has_every_step_once(tmp_path: Path) -> None:
     assert record.step == 30
 
 
+def test_losses_of_two_stages_are_two_lines(qtbot: QtBot, services: Services, tmp_path: Path) -> None:
+    record = RunRecord(tmp_path)
+    record.add({"event": "start", "recipe": "two", "resumed_at": 0})
+    for step, stage, loss in ((10, "vae", -2.0), (20, "vae", -4.0), (30, "flow", 0.5), (40, "flow", 0.4)):
+        record.add({"event": "step", "step": step, "total": 40, "stage": stage, "loss": loss})
+        record.add(
+            {"event": "validation", "step": step, "total": 40, "stage": stage, "loss": -3.0, "flow_loss": loss + 1}
+        )
+    assert record.stages == [(0, "vae"), (20, "flow")]
+    assert record.validation == [(10, -3.0), (20, -3.0), (30, 1.5), (40, 1.4)]
+    plot = LossPlot("Loss over steps")
+    qtbot.addWidget(plot)
+    plot.set_smoothing(0.9)
+    plot.show_curves(record.train, record.validation, record.stages)
+    training, held_out = plot.shown()
+    assert training[0] == -2.0 and training[2] == 0.5, "smoothing begins anew with the stage"
+    assert held_out == [-3.0, -3.0, 1.5, 1.4]
+    assert [line.label.format for line in plot._borders] == ["flow"]
+
+
 def test_smoothing_has_no_bias_at_its_start() -> None:
     assert smooth([3.0] * 5, 0.9) == pytest.approx([3.0] * 5)
     assert smooth([1.0, 2.0], 0.0) == [1.0, 2.0]

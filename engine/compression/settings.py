@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from engine.errors import UsageError
 
-DEFAULT_MODEL = "photo-codec-s"
+DEFAULT_MODEL = "photo-codec-s2"
 
 
 @dataclass(frozen=True)

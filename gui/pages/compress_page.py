@@ -25,6 +25,7 @@ from engine.progress import Progress
 from gui.controllers.batch_controller import BatchController
 from gui.controllers.compress_controller import ORIGINAL, CompressController, CompressState, Order
 from gui.controllers.wording import bytes_exact, bytes_short, decibels, percent, seconds, size_in_pixels
+from gui.pages.actions import make_action
 from gui.pages.clipboard import NOTHING, clipboard_files, clipboard_image
 from gui.pages.samples import sample_paths
 from gui.widgets.batch_panel import BatchPanel
@@ -259,19 +260,15 @@ class CompressPage(QWidget):
         self.setFocusProxy(self.view)
 
     def _make_actions(self) -> None:
-        self._actions: list[QAction] = []
-        for text, icon, shortcut, call in (
-            ("Open…", "open", QKeySequence(QKeySequence.StandardKey.Open), self._on_open),
-            ("Save .lsi…", "save", QKeySequence(QKeySequence.StandardKey.Save), self._on_save),
-            ("Export picture…", "export", QKeySequence("Ctrl+E"), self._on_export),
-            ("Batch…", "batch", QKeySequence("Ctrl+B"), self._on_batch),
-        ):
-            action = QAction(text, self)
-            action.setShortcut(shortcut)
-            action.triggered.connect(call)
-            self._services.theme.bind_icon(action, icon)
-            self._actions.append(action)
-        _, self._save_action, self._export_action, _ = self._actions
+        keys, theme = QKeySequence.StandardKey, self._services.theme
+        self._save_action = make_action(self, theme, "Save .lsi…", "save", self._on_save, keys.Save)
+        self._export_action = make_action(self, theme, "Export picture…", "export", self._on_export, "Ctrl+E")
+        self._actions = [
+            make_action(self, theme, "Open…", "open", self._on_open, keys.Open),
+            self._save_action,
+            self._export_action,
+            make_action(self, theme, "Batch…", "batch", self._on_batch, "Ctrl+B"),
+        ]
 
     # -- showing
 

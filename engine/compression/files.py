@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine.compression.codec import DamagedTile, decode, encode
 from engine.compression.codec_model import DeviceWish
-from engine.compression.container import MAX_PIXELS
+from engine.compression.container import MAX_PIXELS, Region
 from engine.compression.settings import EncodeSettings
 from engine.errors import LatentStudioError, LimitError, PictureError, UsageError
 from engine.evaluation.image_quality import ms_ssim, psnr
@@ -40,7 +40,9 @@ class FileReport:
 
 @dataclass(frozen=True)
 class DecodedFileReport:
-    """What decoding one file gave; `damaged_tiles` and `notes` are empty for an intact file."""
+    """What decoding one file gave: width and height of what was written, a region or all; `damaged_tiles` and `notes`
+    are empty for an intact file.
+    """
 
     source: Path
     target: Path
@@ -116,6 +118,7 @@ def decode_file(
     source: Path,
     target: Path,
     *,
+    region: Region | None = None,
     strict: bool = False,
     overwrite: bool = True,
     device: DeviceWish = None,
@@ -123,9 +126,10 @@ def decode_file(
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
 ) -> DecodedFileReport:
-    """Decode an .lsi file to a picture file whose format its suffix names.
+    """Decode an .lsi file, or a region of it, to a picture file whose format its suffix names.
 
     Raises:
+        UsageError: the region does not lie in the picture, or source and target are the same file.
         CodecError: it cannot be decoded, or is damaged and `strict` is set.
         PictureError, OutputError: a file cannot be read or written.
         Cancelled.
@@ -135,7 +139,9 @@ def decode_file(
     data = read_compressed(source)
     started = time.perf_counter()
     try:
-        result = decode(data, strict=strict, device=device, max_pixels=max_pixels, progress=progress, cancel=cancel)
+        result = decode(
+            data, region=region, strict=strict, device=device, max_pixels=max_pixels, progress=progress, cancel=cancel
+        )
     except LatentStudioError as error:
         if str(source) not in error.problem and not isinstance(error, UsageError):
             error.problem = f"{source}: {error.problem}"

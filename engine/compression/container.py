@@ -20,6 +20,8 @@ MIME_TYPE = "image/x-latent-studio"
 
 MAX_PIXELS = 2**28
 MAX_SIDE = 65_535
+# More than any file of the largest picture that the format allows.
+MAX_FILE_BYTES = 2**31
 MAX_SECTIONS = 16
 GROUP_LOG2 = 9
 GROUP_SIZE = 1 << GROUP_LOG2

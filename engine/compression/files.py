@@ -8,16 +8,13 @@ from pathlib import Path
 
 from engine.compression.codec import DamagedTile, decode, encode
 from engine.compression.codec_model import DeviceWish
-from engine.compression.container import MAX_PIXELS, Region
+from engine.compression.container import MAX_FILE_BYTES, MAX_PIXELS, Region
 from engine.compression.settings import EncodeSettings
 from engine.errors import LatentStudioError, LimitError, PictureError, UsageError
 from engine.evaluation.image_quality import ms_ssim, psnr
 from engine.files import write_bytes
 from engine.image import open_picture, save_picture
 from engine.progress import CancelToken, ProgressCallback, ignore_progress
-
-# More than any file of the largest picture that the format allows.
-_MAX_FILE_BYTES = 2**31
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,7 @@ def read_compressed(source: Path) -> bytes:
         size = source.stat().st_size
         if source.is_dir():
             raise PictureError(f"{source} is a folder.", "Choose a file.")
-        if size > _MAX_FILE_BYTES:
+        if size > MAX_FILE_BYTES:
             raise LimitError(f"{source} has {size} bytes, more than any compressed picture.", "Choose another file.")
         return source.read_bytes()
     except FileNotFoundError as error:

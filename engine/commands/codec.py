@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -26,7 +26,11 @@ from engine.commands.console import (
     table,
     targets,
 )
+from engine.errors import UsageError
 from engine.progress import ProgressCallback
+
+if TYPE_CHECKING:
+    from engine.compression import Region
 
 
 def register(app: typer.Typer) -> None:
@@ -102,6 +106,10 @@ def decode(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="A picture file or a folder; PNG beside each file by default.")
     ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(metavar="X,Y,WIDTH,HEIGHT", help="Decode only this part of the picture, in pixels."),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse damaged files instead of saving what is left.")
     ] = False,
@@ -116,6 +124,7 @@ def decode(
     from engine.compression.files import DecodedFileReport, decode_file
     from engine.image import WRITABLE_SUFFIXES
 
+    wanted = None if region is None else parse_region(region)
     chosen = compute_device()
     outcome = Outcome()
     found = gather(files, (DEFAULT_SUFFIX,), outcome)
@@ -123,7 +132,9 @@ def decode(
     reports: list[DecodedFileReport] = []
 
     def one(source: Path, target: Path, progress: ProgressCallback) -> None:
-        report = decode_file(source, target, strict=strict, overwrite=overwrite, device=chosen, progress=progress)
+        report = decode_file(
+            source, target, region=wanted, strict=strict, overwrite=overwrite, device=chosen, progress=progress
+        )
         reports.append(report)
         if report.damaged_tiles:
             outcome.damaged.append(source)
@@ -141,6 +152,19 @@ def decode(
                 soft_wrap=True,
             )
     finish(outcome)
+
+
+def parse_region(text: str) -> Region:
+    """X,Y,WIDTH,HEIGHT as a region. Raises `UsageError` unless it is four whole numbers."""
+    from engine.compression import Region
+
+    try:
+        x, y, width, height = map(int, text.split(","))
+    except ValueError as error:
+        raise UsageError(
+            f"{text!r} is no region.", "Write X,Y,WIDTH,HEIGHT in pixels, for example --region 200,100,640,480."
+        ) from error
+    return Region(x, y, width, height)
 
 
 def info(

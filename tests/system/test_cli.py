@@ -203,6 +203,24 @@ def test_info_and_damage(program: Program, tmp_path: Path) -> None:
             assert done.returncode == 1 and name in done.stderr and len(done.stderr.strip().splitlines()) == 1
 
 
+def test_a_region_is_decoded(program: Program, tmp_path: Path) -> None:
+    photo = small_photo(tmp_path / "photo.png", (640, 560))
+    assert program("compress", photo, "-q", 60).returncode == 0
+    file, whole, part = tmp_path / "photo.lsi", tmp_path / "whole.png", tmp_path / "part.png"
+    assert program("decode", file, "--out", whole).returncode == 0
+    done = program("decode", file, "--out", part, "--region", "490, 20, 60, 333", "--json")
+    assert done.returncode == 0, done.stderr
+    assert [(report["width"], report["height"]) for report in json.loads(done.stdout)["files"]] == [(60, 333)]
+    assert np.array_equal(open_picture(part).pixels, open_picture(whole).pixels[20:353, 490:550])
+
+    outside = program("decode", file, "--out", tmp_path / "no.png", "--region", "600,0,41,10")
+    assert outside.returncode == 1 and "photo.lsi" in outside.stderr and "640 x 560 pixels" in outside.stderr
+    for wrong in ("1,2,3", "1,2,3,x", "10x10"):
+        done = program("decode", file, "--out", tmp_path / "no.png", "--region", wrong)
+        assert done.returncode == 2 and "X,Y,WIDTH,HEIGHT" in done.stderr
+    assert not (tmp_path / "no.png").exists()
+
+
 def test_unwritable_target(program: Program, tmp_path: Path) -> None:
     photo = small_photo(tmp_path / "photo.png")
     (tmp_path / "file").write_text("in the way")

@@ -30,6 +30,7 @@ from engine.errors import UsageError
 from engine.progress import ProgressCallback
 
 if TYPE_CHECKING:
+    from engine.compression import Region
     from engine.compression.settings import Target
 
 
@@ -95,7 +96,7 @@ def compress(
     if as_json:
         print_json({"files": [asdict(report) for report in reports], "failed": outcome.failed})
     elif reports:
-        output.print(figures(reports))
+        output.print(figures(reports, found_quality=target is not None))
     finish(outcome)
 
 
@@ -118,16 +119,16 @@ def _target(
     return Target("ms-ssim", ms_ssim) if ms_ssim is not None else None
 
 
-def figures(reports: list) -> object:
-    """The table of a list of `FileReport`s."""
-    columns = ("file", "bytes before", "bytes", "quality", "bpp", "PSNR dB", "MS-SSIM", "encode s", "decode s")
-    shown = table(*columns)
+def figures(reports: list, found_quality: bool = False) -> object:
+    """The table of a list of `FileReport`s; with the quality of each where it was searched for."""
+    quality = ("quality",) if found_quality else ()
+    shown = table("file", "bytes before", "bytes", *quality, "bpp", "PSNR dB", "MS-SSIM", "encode s", "decode s")
     for report in reports:
         shown.add_row(
             escape(str(report.target)),
             f"{report.original_bytes:,}",
             f"{report.compressed_bytes:,}",
-            f"{report.quality:g}",
+            *([f"{report.quality:g}"] if found_quality else []),
             f"{report.bits_per_pixel:.3f}",
             f"{report.psnr:.2f}",
             f"{report.ms_ssim:.4f}",
@@ -141,6 +142,10 @@ def decode(
     files: Annotated[list[str], typer.Argument(metavar="FILE", help=".lsi files, folders or patterns.")],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="A picture file or a folder; PNG beside each file by default.")
+    ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(metavar="X,Y,WIDTH,HEIGHT", help="Decode only this part of the picture, in pixels."),
     ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse damaged files instead of saving what is left.")
@@ -156,6 +161,7 @@ def decode(
     from engine.compression.files import DecodedFileReport, decode_file
     from engine.image import WRITABLE_SUFFIXES
 
+    wanted = None if region is None else parse_region(region)
     chosen = compute_device()
     outcome = Outcome()
     found = gather(files, (DEFAULT_SUFFIX,), outcome)
@@ -163,7 +169,9 @@ def decode(
     reports: list[DecodedFileReport] = []
 
     def one(source: Path, target: Path, progress: ProgressCallback) -> None:
-        report = decode_file(source, target, strict=strict, overwrite=overwrite, device=chosen, progress=progress)
+        report = decode_file(
+            source, target, region=wanted, strict=strict, overwrite=overwrite, device=chosen, progress=progress
+        )
         reports.append(report)
         if report.damaged_tiles:
             outcome.damaged.append(source)
@@ -181,6 +189,19 @@ def decode(
                 soft_wrap=True,
             )
     finish(outcome)
+
+
+def parse_region(text: str) -> Region:
+    """X,Y,WIDTH,HEIGHT as a region. Raises `UsageError` unless it is four whole numbers."""
+    from engine.compression import Region
+
+    try:
+        x, y, width, height = map(int, text.split(","))
+    except ValueError as error:
+        raise UsageError(
+            f"{text!r} is no region.", "Write X,Y,WIDTH,HEIGHT in pixels, for example --region 200,100,640,480."
+        ) from error
+    return Region(x, y, width, height)
 
 
 def info(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from engine.compression.container import DEFAULT_SUFFIX, Header
+from engine.compression.container import DEFAULT_SUFFIX, Header, Region
 from engine.compression.container import read_container as inspect
 from engine.compression.settings import DEFAULT_MODEL, EncodeSettings, Target
 
@@ -31,6 +31,7 @@ __all__ = [
     "Encoded",
     "Header",
     "PhotoSession",
+    "Region",
     "Target",
     "decode",
     "encode",

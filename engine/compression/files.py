@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine.compression.codec import DamagedTile, decode, encode
 from engine.compression.codec_model import DeviceWish
-from engine.compression.container import MAX_PIXELS
+from engine.compression.container import MAX_FILE_BYTES, MAX_PIXELS, Region
 from engine.compression.settings import EncodeSettings
 from engine.compression.targeting import encode_to_target
 from engine.errors import LatentStudioError, LimitError, PictureError, UsageError
@@ -16,9 +16,6 @@ from engine.evaluation.image_quality import ms_ssim, psnr
 from engine.files import write_bytes
 from engine.image import open_picture, save_picture
 from engine.progress import CancelToken, ProgressCallback, ignore_progress
-
-# More than any file of the largest picture that the format allows.
-_MAX_FILE_BYTES = 2**31
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,9 @@ class FileReport:
 
 @dataclass(frozen=True)
 class DecodedFileReport:
-    """What decoding one file gave; `damaged_tiles` and `notes` are empty for an intact file."""
+    """What decoding one file gave: width and height of what was written, a region or all; `damaged_tiles` and `notes`
+    are empty for an intact file.
+    """
 
     source: Path
     target: Path
@@ -120,7 +119,7 @@ def read_compressed(source: Path) -> bytes:
         size = source.stat().st_size
         if source.is_dir():
             raise PictureError(f"{source} is a folder.", "Choose a file.")
-        if size > _MAX_FILE_BYTES:
+        if size > MAX_FILE_BYTES:
             raise LimitError(f"{source} has {size} bytes, more than any compressed picture.", "Choose another file.")
         return source.read_bytes()
     except FileNotFoundError as error:
@@ -133,6 +132,7 @@ def decode_file(
     source: Path,
     target: Path,
     *,
+    region: Region | None = None,
     strict: bool = False,
     overwrite: bool = True,
     device: DeviceWish = None,
@@ -140,9 +140,10 @@ def decode_file(
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
 ) -> DecodedFileReport:
-    """Decode an .lsi file to a picture file whose format its suffix names.
+    """Decode an .lsi file, or a region of it, to a picture file whose format its suffix names.
 
     Raises:
+        UsageError: the region does not lie in the picture, or source and target are the same file.
         CodecError: it cannot be decoded, or is damaged and `strict` is set.
         PictureError, OutputError: a file cannot be read or written.
         Cancelled.
@@ -152,7 +153,9 @@ def decode_file(
     data = read_compressed(source)
     started = time.perf_counter()
     try:
-        result = decode(data, strict=strict, device=device, max_pixels=max_pixels, progress=progress, cancel=cancel)
+        result = decode(
+            data, region=region, strict=strict, device=device, max_pixels=max_pixels, progress=progress, cancel=cancel
+        )
     except LatentStudioError as error:
         if str(source) not in error.problem and not isinstance(error, UsageError):
             error.problem = f"{source}: {error.problem}"

@@ -295,7 +295,7 @@ class _Search(ABC):
         while high - low > max(1.0, self._near / knob.slope):
             tries += 1
             # Where the curve does not rise evenly, straight lines would creep.
-            creeping = tries > 2 * _PATIENCE
+            creeping = tries > _PATIENCE
             step = (low + high) // 2 if creeping else _next_step(knob, curve.known(), low, high, self._aim)
             level = curve.at(step)
             if abs(level - self._aim) < self._near:

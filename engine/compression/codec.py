@@ -6,7 +6,7 @@ pixels that the whole picture would give, so there are no seams. Groups of 512 x
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +28,7 @@ from engine.compression.container import (
     section_payload,
     write_container,
 )
-from engine.compression.groups import decode_group, encode_group
+from engine.compression.groups import ZERO_MARGIN, decode_group, encode_group
 from engine.compression.settings import EncodeSettings
 from engine.compression.side_data import clean_exif, make_preview, open_preview, pack_alpha, unpack_alpha
 from engine.errors import DamagedFile
@@ -113,7 +113,7 @@ def encode(
 
     Args:
         picture: any size from 1 x 1 to the format's limits.
-        settings: quality, model, metadata.
+        settings: quality or target, model, metadata.
         device: where the transforms run; the entropy path always runs on the CPU.
 
     Returns:
@@ -122,8 +122,13 @@ def encode(
     Raises:
         UsageError, ModelError: the model is not at hand or no codec.
         LimitError: the picture is too large.
+        TargetNotReached: no quality gives what `settings.target` asks for.
         Cancelled: `cancel` was set; it is read between windows and groups.
     """
+    if settings.target is not None:
+        from engine.compression.targeting import encode_to_target  # it builds on this module
+
+        return encode_to_target(picture, settings, device=device, progress=progress, cancel=cancel).data
     check_size(picture.width, picture.height)
     codec = open_codec(settings.model, device)
     return encode_latents(codec, picture, settings, analyse(codec, picture), progress, cancel or never_cancelled())
@@ -149,8 +154,23 @@ def encode_latents(
     cancel: CancelToken,
 ) -> bytes:
     """The part of encoding that depends on the quality: gains, entropy coding, file."""
-    columns, rows = group_grid(picture.width, picture.height)
     quality = round(settings.quality * 100) / 100
+    groups = encode_groups(codec, picture, quality, analysed, progress, cancel)
+    preview = make_preview(picture.pixels, sum(len(group.stream) for group in groups))
+    return assemble(codec, picture, quality, groups, side_data(picture, settings), preview)
+
+
+def encode_groups(
+    codec: CodecModel,
+    picture: Picture,
+    quality: float,
+    analysed: Iterable[tuple[Window, Tensor]],
+    progress: ProgressCallback,
+    cancel: CancelToken,
+    zero_margin: float = ZERO_MARGIN,
+) -> list[EncodedGroup]:
+    """All groups of a picture in raster order, coded at a quality of whole hundredths."""
+    columns, rows = group_grid(picture.width, picture.height)
     gain, level = codec.quantising_gain(quality), codec.level(quality)
     groups: list[EncodedGroup | None] = [None] * (columns * rows)
     done = 0
@@ -163,10 +183,38 @@ def encode_latents(
                 cancel.raise_if_cancelled()
                 y, x = top - window.top, left - window.left
                 part = scaled[:, y : y + GROUP_LATENTS, x : x + GROUP_LATENTS].contiguous()
-                groups[top // GROUP_LATENTS * columns + left // GROUP_LATENTS] = encode_group(codec, part, level)
+                encoded = encode_group(codec, part, level, zero_margin)
+                groups[top // GROUP_LATENTS * columns + left // GROUP_LATENTS] = encoded
                 done += 1
                 progress(Progress(done, len(groups), f"Compressing: part {done} of {len(groups)}"))
-    finished = [group for group in groups if group is not None]
+    return [group for group in groups if group is not None]
+
+
+@dataclass(frozen=True)
+class SideData:
+    """Sections of a file that are the same at every quality: the EXIF block and the packed opacity, or None."""
+
+    exif: bytes | None
+    alpha: bytes | None
+
+
+def side_data(picture: Picture, settings: EncodeSettings) -> SideData:
+    """What the settings and the picture put beside the latents."""
+    return SideData(
+        clean_exif(picture.exif) if settings.keep_metadata and picture.exif else None,
+        pack_alpha(picture.alpha) if picture.alpha is not None else None,
+    )
+
+
+def assemble(
+    codec: CodecModel,
+    picture: Picture,
+    quality: float,
+    groups: Sequence[EncodedGroup],
+    beside: SideData,
+    preview: bytes | None,
+) -> bytes:
+    """The file of coded groups."""
     return write_container(
         width=picture.width,
         height=picture.height,
@@ -174,10 +222,10 @@ def encode_latents(
         halo=codec.entropy_network.synthesis_halo,
         model_name=codec.card.name,
         model_hash=codec.card.weights_sha256,
-        groups=finished,
-        preview=make_preview(picture.pixels, sum(len(group.stream) for group in finished)),
-        exif=clean_exif(picture.exif) if settings.keep_metadata and picture.exif else None,
-        alpha=pack_alpha(picture.alpha) if picture.alpha is not None else None,
+        groups=groups,
+        preview=preview,
+        exif=beside.exif,
+        alpha=beside.alpha,
     )
 
 

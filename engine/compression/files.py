@@ -10,6 +10,7 @@ from engine.compression.codec import DamagedTile, decode, encode
 from engine.compression.codec_model import DeviceWish
 from engine.compression.container import MAX_FILE_BYTES, MAX_PIXELS, Region
 from engine.compression.settings import EncodeSettings
+from engine.compression.targeting import encode_to_target
 from engine.errors import LatentStudioError, LimitError, PictureError, UsageError
 from engine.evaluation.image_quality import ms_ssim, psnr
 from engine.files import write_bytes
@@ -19,7 +20,13 @@ from engine.progress import CancelToken, ProgressCallback, ignore_progress
 
 @dataclass(frozen=True)
 class FileReport:
-    """What compressing one file gave."""
+    """What compressing one file gave.
+
+    Attributes:
+        quality: 0..100, given or found for a target.
+        target_note: where a target was asked for and is not hit, why the file is smaller than allowed or better than
+            wished.
+    """
 
     source: Path
     target: Path
@@ -27,12 +34,14 @@ class FileReport:
     compressed_bytes: int
     width: int
     height: int
+    quality: float
     bits_per_pixel: float
     psnr: float
     ms_ssim: float
     seconds_encode: float
     seconds_decode: float
     notes: tuple[str, ...] = ()
+    target_note: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,15 +76,21 @@ def compress_file(
         PictureError, LimitError: the source cannot be read.
         OutputError: the target cannot be written.
         UsageError: source and target are the same file.
+        TargetNotReached: no quality gives what `settings.target` asks for.
         Cancelled.
     """
     source, target = Path(source), Path(target)
     _refuse_same(source, target)
     picture = open_picture(source)
     started = time.perf_counter()
-    data = encode(picture, settings, device=device, progress=progress, cancel=cancel)
+    if settings.target is None:
+        data, note = encode(picture, settings, device=device, progress=progress, cancel=cancel), ""
+    else:
+        found = encode_to_target(picture, settings, device=device, progress=progress, cancel=cancel)
+        data, note = found.data, found.note
     encoded = time.perf_counter()
-    decoded = decode(data, strict=True, device=device, cancel=cancel).picture
+    result = decode(data, strict=True, device=device, cancel=cancel)
+    decoded = result.picture
     finished = time.perf_counter()
     figures = psnr(picture.pixels, decoded.pixels), ms_ssim(picture.pixels, decoded.pixels)
     write_bytes(target, data, overwrite=overwrite)
@@ -86,12 +101,14 @@ def compress_file(
         compressed_bytes=len(data),
         width=picture.width,
         height=picture.height,
+        quality=result.header.quality,
         bits_per_pixel=8.0 * len(data) / (picture.width * picture.height),
         psnr=figures[0],
         ms_ssim=figures[1],
         seconds_encode=encoded - started,
         seconds_decode=finished - encoded,
         notes=picture.notes,
+        target_note=note,
     )
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from engine.compression.codec_model import CodecModel
 from engine.compression.container import EncodedGroup
-from engine.compression.entropy import GroupDecoder, GroupEncoder, Table
+from engine.compression.entropy import BitCounter, GroupDecoder, GroupEncoder, Table
 from engine.errors import DamagedFile
 from engine.models.hyperprior_codec import MEAN_STEPS, HyperpriorCodec, checkerboard, compand
 
@@ -20,15 +20,36 @@ _LARGEST = 2**15 - 1
 _LARGEST_SYMBOL = _LARGEST // MEAN_STEPS - 256  # the mean itself reaches 255
 
 # Values up to this far beyond the rounding border still become 0: costs little quality and saves 1.4 % of the bits.
-_ZERO_MARGIN = 0.1
+ZERO_MARGIN = 0.1
 
 # (values wanted at these places?, means in 1/16 steps, bins) -> symbols; all flat arrays in the same order.
 Visit = Callable[[int, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
-def encode_group(codec: CodecModel, latents: Tensor, level: int) -> EncodedGroup:
-    """Code latents (M, h, w), h and w up to 32, float on the CPU, after the quantising gain."""
+def encode_group(codec: CodecModel, latents: Tensor, level: int, zero_margin: float = ZERO_MARGIN) -> EncodedGroup:
+    """Code latents (M, h, w), h and w up to 32, float on the CPU, after the quantising gain.
+
+    `zero_margin`, 0 or more, is the encoder's choice alone: a smaller one gives a larger and better file, and decoders
+    need not know it.
+    """
     encoder = GroupEncoder()
+    hyper, decoded = _write_group(encoder, codec, latents, level, zero_margin)
+    return EncodedGroup(encoder.finish(), symbol_checksum(hyper, decoded))
+
+
+def estimate_group(
+    codec: CodecModel, latents: Tensor, level: int, zero_margin: float = ZERO_MARGIN
+) -> tuple[float, np.ndarray]:
+    """What `encode_group` would give: the bits that the tables promise, and the decoded latents in 1/16 steps."""
+    counter = BitCounter()
+    _, decoded = _write_group(counter, codec, latents, level, zero_margin)
+    return counter.bits, decoded
+
+
+def _write_group(
+    encoder: GroupEncoder | BitCounter, codec: CodecModel, latents: Tensor, level: int, zero_margin: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Quantise and write latents; returns hyper-latents and decoded latents."""
     network = codec.entropy_network
     with torch.inference_mode():
         hyper = network.hyper_analysis(latents[None])[0].round().nan_to_num(0.0).clamp(-_LARGEST, _LARGEST)
@@ -40,13 +61,13 @@ def encode_group(codec: CodecModel, latents: Tensor, level: int) -> EncodedGroup
         def visit(step: int, places: np.ndarray, mean: np.ndarray, bins: np.ndarray) -> np.ndarray:
             half = values[:first_half] if step < 2 else values[first_half:]
             exact = half[:, places].reshape(-1) - mean / np.float32(MEAN_STEPS)
-            rounded = np.where(np.abs(exact) < 0.5 + _ZERO_MARGIN, 0.0, np.rint(exact))
+            rounded = np.where(np.abs(exact) < 0.5 + zero_margin, 0.0, np.rint(exact))
             symbols = np.clip(np.nan_to_num(rounded), -_LARGEST_SYMBOL, _LARGEST_SYMBOL).astype(np.int32)
             encoder.write(symbols, bins, codec.latent_tables)
             return symbols
 
         decoded = _code(network, torch.from_numpy(hyper_symbols), values.shape, level, visit)
-    return EncodedGroup(encoder.finish(), symbol_checksum(hyper_symbols, decoded))
+    return hyper_symbols, decoded
 
 
 def decode_group(codec: CodecModel, stream: bytes, height: int, width: int, level: int) -> tuple[np.ndarray, int]:
@@ -84,7 +105,7 @@ def symbol_checksum(hyper: np.ndarray, latents: np.ndarray) -> int:
     return zlib.crc32(latents.astype("<i2").tobytes(), zlib.crc32(hyper.astype("<i2").tobytes()))
 
 
-def _write_hyper(encoder: GroupEncoder, symbols: np.ndarray, tables: list[Table]) -> None:
+def _write_hyper(encoder: GroupEncoder | BitCounter, symbols: np.ndarray, tables: list[Table]) -> None:
     bins = np.repeat(np.arange(len(symbols), dtype=np.uint8), symbols[0].size)
     encoder.write(symbols.reshape(-1), bins, tables)
 

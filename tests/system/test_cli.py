@@ -118,6 +118,11 @@ assert not heavy, heavy
         (["photo.jpg"], "There is no file photo.jpg"),
         (["compress"], "Missing argument"),
         (["compress", "x.png", "-q", "101"], "less than or equal to 100"),
+        (["compress", str(PHOTO), "-q", "50", "--size", "20kB"], "-q and --size exclude one another"),
+        (["compress", str(PHOTO), "--bpp", "1", "--psnr", "30", "--ms-ssim", "0.9"], "exclude one another"),
+        (["compress", str(PHOTO), "--size", "20 pounds"], "is no file size"),
+        (["compress", str(PHOTO), "--bpp", "0"], "Use a number above 0"),
+        (["compress", str(PHOTO), "--ms-ssim", "1.5"], "MS-SSIM is 1.5"),
         (["compress", str(PHOTO), "--model", "photo-codec"], "Did you mean 'photo-codec"),
         (["compress", str(PHOTO), "--device", "tpu"], "There is no device 'tpu'"),
         (["compress", str(PHOTO), str(NUCLEI), "--out", "both.lsi"], "Give a folder"),
@@ -169,6 +174,44 @@ def test_compress_and_decode_a_folder_with_bad_files(home: Path, program: Progra
         40,
         96,
     )
+
+
+def test_compress_to_targets(program: Program, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    small_photo(photos / "one.png", (256, 192))
+    small_photo(photos / "tiny.png", (48, 32))
+    small_photo(photos / "large.png", (640, 480))
+    files: dict[int, dict] = {}
+    for quality in (0, 60):
+        done = program("compress", photos / "one.png", "-q", quality, "--out", tmp_path / f"q{quality}", "--json")
+        files[quality] = json.loads(done.stdout)["files"][0]
+        assert files[quality]["quality"] == quality
+
+    # A folder: one photo reaches the size, one needs less at the highest quality, one cannot be made so small.
+    wish = files[60]["compressed_bytes"]
+    out = tmp_path / "out"
+    done = program("compress", photos, "--size", f"{wish}bytes", "--out", out, "--json")
+    assert done.returncode == 1
+    report = json.loads(done.stdout)
+    reached = {Path(file["target"]).name: file for file in report["files"]}
+    assert set(reached) == {"one.lsi", "tiny.lsi"} == {path.name for path in out.iterdir()}
+    assert 0.98 * wish <= (out / "one.lsi").stat().st_size <= wish and reached["one.lsi"]["target_note"] == ""
+    assert 0 < reached["one.lsi"]["quality"] <= 100
+    assert "Quality 100, the highest" in reached["tiny.lsi"]["target_note"]
+    assert "large.png" in report["failed"][0]["file"] and "Even at quality 0" in report["failed"][0]["problem"]
+    complaints = done.stderr.strip().splitlines()
+    assert len(complaints) == 2 and "tiny.png" in done.stderr and "large.png" in done.stderr
+
+    bpp = files[60]["bits_per_pixel"]
+    shown = program("compress", photos / "one.png", "--bpp", bpp, "--out", tmp_path / "bpp")
+    assert shown.returncode == 0 and "quality" in shown.stdout
+    facts = json.loads(program("info", tmp_path / "bpp/one.lsi", "--json").stdout)
+    assert 0.98 * bpp <= facts["bits_per_pixel"] <= bpp
+    for option, name in (("--psnr", "psnr"), ("--ms-ssim", "ms_ssim")):
+        target = tmp_path / f"{name}.lsi"
+        done = program("compress", photos / "one.png", option, files[0][name], "--out", target, "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["files"][0][name] >= files[0][name]
 
 
 def test_same_names_do_not_overwrite_each_other(program: Program, tmp_path: Path) -> None:

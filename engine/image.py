@@ -10,7 +10,7 @@ import io
 import struct
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +197,23 @@ def _convert(opened: Image.Image, data: bytes, label: str, name: str) -> Picture
     opened.load()
     # A decoder may learn the true size only now.
     check_size(opened.width, opened.height, label)
+    picture = _upright_srgb(opened, opened.info.get("exif"), reduced, notes)
+    return replace(picture, name=name, stored_bytes=len(data))
+
+
+def picture_of(image: Image.Image, *, exif: bytes | None = None) -> Picture:
+    """A picture that Pillow holds, of any mode, as upright 8-bit sRGB; see `open_picture`.
+
+    Args:
+        image: its `info` says how it is meant: ICC profile, transparency, EXIF orientation.
+        exif: EXIF block instead of that in `info`.
+    """
+    image.load()
+    return _upright_srgb(image, exif if exif is not None else image.info.get("exif"), False, [])
+
+
+def _upright_srgb(opened: Image.Image, block: object, reduced: bool, notes: list[str]) -> Picture:
+    """A loaded image as a picture; `block` is its EXIF block, `reduced` says that a decoder dropped half of 16 bits."""
     image = opened
     if image.mode.startswith("I") or image.mode == "F":
         image = _to_eight_bits(image, notes)
@@ -205,13 +222,13 @@ def _convert(opened: Image.Image, data: bytes, label: str, name: str) -> Picture
     image, alpha = _split_alpha(image)
     image = _to_srgb(image, opened.info.get("icc_profile"), notes)
     pixels = np.asarray(image)
-    orientation, exif = _orientation_and_exif(opened)
+    orientation, exif = _orientation_and_exif(opened, block)
     if orientation != 1:
         pixels = _upright(pixels, orientation)
         alpha = None if alpha is None else np.ascontiguousarray(_upright(alpha, orientation))
         notes.append("turned upright")
     pixels = np.array(pixels, dtype=np.uint8, order="C")  # our own memory, writable by nobody else
-    return Picture(pixels, alpha, exif, tuple(notes), name, len(data))
+    return Picture(pixels, alpha, exif, tuple(notes))
 
 
 def _deep_bits(opened: Image.Image, data: bytes) -> bool:
@@ -303,9 +320,8 @@ def _through_profile(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> I
     return converted
 
 
-def _orientation_and_exif(opened: Image.Image) -> tuple[int, bytes | None]:
+def _orientation_and_exif(opened: Image.Image, block: object) -> tuple[int, bytes | None]:
     """EXIF orientation 1..8 that is still to be applied, and the EXIF block with orientation 1."""
-    block = opened.info.get("exif")
     if not isinstance(block, bytes) or not block:
         if opened.format == "PNG":  # may carry EXIF as text; TIFF is turned by its decoder
             found = opened.getexif().get(_ORIENTATION, 1)

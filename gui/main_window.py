@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QEvent, QMimeData, Qt, QTimer, QUrl, Signal
@@ -59,15 +59,21 @@ class MainWindow(QMainWindow):
         self.pages: dict[str, Page] = {}
         self.current = ""
         self._painted = False
+        self._engine_started = False
         self._leaving = False
         self._pending_paths: list[Path] = []
+        self._building: dict[str, Iterator[None]] = {}
         self._menu_actions: list[tuple[str, QAction]] = []
         self._unread = [module for entry in self.entries.values() for module in entry.modules]
         self._read_ahead = QTimer(self)
         self._read_ahead.setInterval(READ_AHEAD_MILLISECONDS)
         self._read_ahead.timeout.connect(self._on_read_ahead)
-        self._after_paint, self._engine_start = QTimer(self), QTimer(self)
-        for timer, call in ((self._after_paint, self.first_painted), (self._engine_start, services.host.start)):
+        self._after_paint, self._engine_start, self._next_step = QTimer(self), QTimer(self), QTimer(self)
+        for timer, call in (
+            (self._after_paint, self.first_painted),
+            (self._engine_start, services.host.start),
+            (self._next_step, self._on_next_step),
+        ):
             timer.setSingleShot(True)
             timer.timeout.connect(call)
         self.setWindowTitle(NAME)
@@ -85,32 +91,39 @@ class MainWindow(QMainWindow):
     # Pages
 
     def show_page(self, key: str) -> None:
-        """Bring a page into view, building it the first time."""
+        """Bring a page into view. The first time it is built, one step a turn of the event loop, and shown after."""
         if key not in self.entries:
             return
         entry = self.entries[key]
         self.current = key
         self._rail.show_chosen(key)
         self.services.settings.update(page=key)
-        if not self._painted:
-            self._header.show_page(key, entry.title)
-            return
-        if key not in self.pages:
-            self._create_page(entry)
-        page = self.pages.get(key)
         self._header.show_page(key, entry.title)
+        if not self._painted:
+            return
+        page = self.pages.get(key)
         if page is None:
+            self._opening.set_text("Opening…", "")
             self._canvas.setCurrentWidget(self._opening)
+            self._inspector.show_page("")
+            self._building.setdefault(key, self._build_page(entry))
+            self._next_step.start(0)
         else:
             assert isinstance(page, QWidget)
             self._canvas.setCurrentWidget(page)
             self._inspector.show_page(key)
-            self._canvas_shown(page)
+            self._page_shown(page)
         self._show_title()
 
     def page(self, key: str) -> Page:
-        """A page by key, shown and built if need be: for one page that hands something to another."""
+        """A page by key, shown, and built at once if need be: for one page that hands something to another.
+
+        Raises:
+            KeyError: the page cannot be built; a notice says why.
+        """
         self.show_page(key)
+        while key in self._building:
+            self._on_next_step()
         return self.pages[key]
 
     def open_paths(self, paths: list[Path]) -> None:
@@ -127,21 +140,49 @@ class MainWindow(QMainWindow):
         own = [(self.entries[self.current].title, action) for action in page.page_actions()] if page else []
         return [*own, *self._menu_actions]
 
-    def _create_page(self, entry: PageEntry) -> None:
-        try:
-            page = entry.create(self.services)
-        except Exception as error:  # one broken page must not take the others with it
-            self.services.notices.error(error, f"{entry.title} cannot be opened")
-            self._opening.set_text(f"{entry.title} cannot be opened", "The notice at the bottom right says why.")
-            return
+    def _build_page(self, entry: PageEntry) -> Iterator[None]:
+        page = yield from entry.create(self.services)
         assert isinstance(page, QWidget)
+        yield
         prepare_controls(page)
-        self.pages[entry.key] = page
         self._canvas.addWidget(page)
-        self._inspector.add_page(entry.key, page.inspector())
+        yield
+        panel = page.inspector()
+        yield
+        self._inspector.add_page(entry.key, panel)
+        yield
         self._header.add_page(entry.key, page.page_actions())
+        self.pages[entry.key] = page
 
-    def _canvas_shown(self, page: QWidget) -> None:
+    def _on_next_step(self) -> None:
+        """One step of building the page that is wanted now; others go on when they are wanted again."""
+        key = self.current
+        if key not in self._building:
+            return
+        try:
+            next(self._building[key])
+        except StopIteration:
+            del self._building[key]
+            self.show_page(key)
+            self._open_pending()
+        except Exception as error:  # one broken page must not take the others with it
+            del self._building[key]
+            title = self.entries[key].title
+            self.services.notices.error(error, f"{title} cannot be opened")
+            self._opening.set_text(f"{title} cannot be opened", "The notice at the bottom right says why.")
+        if key in self._building:
+            self._next_step.start(0)
+        elif not self._engine_started:
+            # The page paints before torch, whose import holds the interpreter for moments at a time.
+            self._engine_started = True
+            self._engine_start.start(50)
+
+    def _open_pending(self) -> None:
+        if self._pending_paths:
+            paths, self._pending_paths = self._pending_paths, []
+            self.open_paths(paths)
+
+    def _page_shown(self, page: QWidget) -> None:
         own = {key.toString() for action in self.pages[self.current].page_actions() for key in action.shortcuts()}
         # A page's own "Open" knows better which files fit; two owners of one key would disable both.
         self._open.setShortcut(QKeySequence() if "Ctrl+O" in own else QKeySequence("Ctrl+O"))
@@ -276,6 +317,7 @@ class MainWindow(QMainWindow):
             return
         self._after_paint.stop()
         self._engine_start.stop()
+        self._next_step.stop()
         self.services.settings.update(geometry=bytes(self.saveGeometry().toBase64().data()).decode())
         for page in self.pages.values():
             # A page that owns more than requests and jobs, for example a training process, ends it here.
@@ -294,7 +336,9 @@ class MainWindow(QMainWindow):
         box = QMessageBox(self)
         box.setWindowTitle("Quit")
         box.setText(f"{count} job{' is' if count == 1 else 's are'} not finished.")
-        box.setInformativeText("Quitting cancels what runs. Files that are complete stay.")
+        box.setInformativeText(
+            "Quitting cancels what runs. Files that are complete stay, and a training run can be resumed."
+        )
         leave = box.addButton("Cancel jobs and quit", QMessageBox.ButtonRole.DestructiveRole)
         stay = box.addButton("Keep working", QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(stay)
@@ -313,11 +357,6 @@ class MainWindow(QMainWindow):
         self.show_page(self.current)
         for fault in self.services.settings.faults:
             self.services.notices.info(f"A setting was left at its default: {fault}")
-        if self._pending_paths:
-            paths, self._pending_paths = self._pending_paths, []
-            self.open_paths(paths)
-        # The page paints before torch, whose import holds the interpreter for moments at a time.
-        self._engine_start.start(50)
 
     def _on_engine_state(self, state: str) -> None:
         if state != "loading":

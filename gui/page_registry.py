@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
@@ -63,10 +64,13 @@ class PageEntry:
         """Names of the modules of its controller and of the page itself."""
         return f"gui.controllers.{self.key}_controller", f"gui.pages.{self.key}_page"
 
-    def create(self, services: Services) -> Page:
-        """Import and build the page with its controller."""
+    def create(self, services: Services) -> Generator[None, None, Page]:
+        """Import and build the page with its controller; yields where the window may see to other things."""
         name = self.key.title().replace("_", "")
-        controllers, pages = (importlib.import_module(module) for module in self.modules)
+        controllers = importlib.import_module(self.modules[0])
+        yield
+        pages = importlib.import_module(self.modules[1])
+        yield
         controller = getattr(controllers, f"{name}Controller")(services)
         page = getattr(pages, f"{name}Page")(controller, services)
         if controller.parent() is None:

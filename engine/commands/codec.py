@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -26,7 +26,12 @@ from engine.commands.console import (
     table,
     targets,
 )
+from engine.errors import UsageError
 from engine.progress import ProgressCallback
+
+if TYPE_CHECKING:
+    from engine.compression import Region
+    from engine.compression.settings import Target
 
 
 def register(app: typer.Typer) -> None:
@@ -39,8 +44,18 @@ def register(app: typer.Typer) -> None:
 def compress(
     photos: Annotated[list[str], typer.Argument(metavar="PHOTO", help="Pictures, folders or patterns.")],
     quality: Annotated[
-        float, typer.Option("-q", "--quality", min=0, max=100, help="0 to 100; higher is better and larger.")
-    ] = 50.0,
+        float | None,
+        typer.Option("-q", "--quality", min=0, max=100, help="0 to 100; higher is better and larger. [default: 50]"),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Largest file, for example 200kB, 1.5MB, 64KiB; a bare number is in kB."),
+    ] = None,
+    bpp: Annotated[float | None, typer.Option(help="Most bits per pixel, of the whole file.")] = None,
+    psnr: Annotated[float | None, typer.Option(help="Least PSNR in dB; the smallest file that has it.")] = None,
+    ms_ssim: Annotated[
+        float | None, typer.Option("--ms-ssim", help="Least MS-SSIM, 0 to 1; the smallest file that has it.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="An .lsi file or a folder; beside each photo by default.")
     ] = None,
@@ -56,14 +71,21 @@ def compress(
     device: DeviceOption = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Compress photos into small .lsi files."""
+    """Compress photos into small .lsi files, at a quality or to a size, bits per pixel, PSNR or MS-SSIM."""
     set_compute(device, threads)
     from engine.compression import DEFAULT_SUFFIX, EncodeSettings
     from engine.compression.codec_model import open_codec
     from engine.compression.files import FileReport, compress_file
     from engine.image import PICTURE_SUFFIXES
 
-    settings = EncodeSettings(quality=quality, model=model, keep_metadata=metadata, effort=effort)
+    target = _target(quality, size, bpp, psnr, ms_ssim)
+    settings = EncodeSettings(
+        quality=50.0 if quality is None else quality,
+        model=model,
+        keep_metadata=metadata,
+        target=target,
+        effort=effort,
+    )
     chosen = compute_device()
     open_codec(model, chosen)  # a wrong model fails once, and its loading is not in the first photo's seconds
     outcome = Outcome()
@@ -72,25 +94,48 @@ def compress(
     reports: list[FileReport] = []
 
     def one(source: Path, target: Path, progress: ProgressCallback) -> None:
-        reports.append(compress_file(source, target, settings, overwrite=overwrite, device=chosen, progress=progress))
+        report = compress_file(source, target, settings, overwrite=overwrite, device=chosen, progress=progress)
+        reports.append(report)
+        if report.target_note:
+            errors.print(escape(f"{source}: {report.target_note}"), soft_wrap=True)
 
     for_each("Compressing", jobs, outcome, one)
     if as_json:
         print_json({"files": [asdict(report) for report in reports], "failed": outcome.failed})
     elif reports:
-        output.print(figures(reports))
+        output.print(figures(reports, found_quality=target is not None))
     finish(outcome)
 
 
-def figures(reports: list) -> object:
-    """The table of a list of `FileReport`s."""
-    columns = ("file", "bytes before", "bytes", "bpp", "PSNR dB", "MS-SSIM", "encode s", "decode s")
-    shown = table(*columns)
+def _target(
+    quality: float | None, size: str | None, bpp: float | None, psnr: float | None, ms_ssim: float | None
+) -> Target | None:
+    """The target that the options name, None where they name none. Raises `UsageError` for more than one wish."""
+    from engine.compression.settings import Target, parse_size
+
+    wishes = {"-q": quality, "--size": size, "--bpp": bpp, "--psnr": psnr, "--ms-ssim": ms_ssim}
+    given = [name for name, value in wishes.items() if value is not None]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} exclude one another.", "Give one of them.")
+    if size is not None:
+        return Target("size", parse_size(size))
+    if bpp is not None:
+        return Target("bpp", bpp)
+    if psnr is not None:
+        return Target("psnr", psnr)
+    return Target("ms-ssim", ms_ssim) if ms_ssim is not None else None
+
+
+def figures(reports: list, found_quality: bool = False) -> object:
+    """The table of a list of `FileReport`s; with the quality of each where it was searched for."""
+    quality = ("quality",) if found_quality else ()
+    shown = table("file", "bytes before", "bytes", *quality, "bpp", "PSNR dB", "MS-SSIM", "encode s", "decode s")
     for report in reports:
         shown.add_row(
             escape(str(report.target)),
             f"{report.original_bytes:,}",
             f"{report.compressed_bytes:,}",
+            *([f"{report.quality:g}"] if found_quality else []),
             f"{report.bits_per_pixel:.3f}",
             f"{report.psnr:.2f}",
             f"{report.ms_ssim:.4f}",
@@ -104,6 +149,10 @@ def decode(
     files: Annotated[list[str], typer.Argument(metavar="FILE", help=".lsi files, folders or patterns.")],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="A picture file or a folder; PNG beside each file by default.")
+    ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(metavar="X,Y,WIDTH,HEIGHT", help="Decode only this part of the picture, in pixels."),
     ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse damaged files instead of saving what is left.")
@@ -119,6 +168,7 @@ def decode(
     from engine.compression.files import DecodedFileReport, decode_file
     from engine.image import WRITABLE_SUFFIXES
 
+    wanted = None if region is None else parse_region(region)
     chosen = compute_device()
     outcome = Outcome()
     found = gather(files, (DEFAULT_SUFFIX,), outcome)
@@ -126,7 +176,9 @@ def decode(
     reports: list[DecodedFileReport] = []
 
     def one(source: Path, target: Path, progress: ProgressCallback) -> None:
-        report = decode_file(source, target, strict=strict, overwrite=overwrite, device=chosen, progress=progress)
+        report = decode_file(
+            source, target, region=wanted, strict=strict, overwrite=overwrite, device=chosen, progress=progress
+        )
         reports.append(report)
         if report.damaged_tiles:
             outcome.damaged.append(source)
@@ -144,6 +196,19 @@ def decode(
                 soft_wrap=True,
             )
     finish(outcome)
+
+
+def parse_region(text: str) -> Region:
+    """X,Y,WIDTH,HEIGHT as a region. Raises `UsageError` unless it is four whole numbers."""
+    from engine.compression import Region
+
+    try:
+        x, y, width, height = map(int, text.split(","))
+    except ValueError as error:
+        raise UsageError(
+            f"{text!r} is no region.", "Write X,Y,WIDTH,HEIGHT in pixels, for example --region 200,100,640,480."
+        ) from error
+    return Region(x, y, width, height)
 
 
 def info(

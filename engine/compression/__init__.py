@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from engine.compression.container import DEFAULT_SUFFIX, Header
+from engine.compression.container import DEFAULT_SUFFIX, Header, Region
 from engine.compression.container import read_container as inspect
-from engine.compression.settings import DEFAULT_MODEL, EncodeSettings
+from engine.compression.settings import DEFAULT_MODEL, EncodeSettings, Target
 
 if TYPE_CHECKING:
     from engine.compression.codec import DamagedTile, Decoded, decode, encode
@@ -31,6 +31,8 @@ __all__ = [
     "Encoded",
     "Header",
     "PhotoSession",
+    "Region",
+    "Target",
     "decode",
     "encode",
     "inspect",

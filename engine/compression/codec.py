@@ -6,7 +6,7 @@ pixels that the whole picture would give, so there are no seams. Groups of 512 x
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ from engine.compression.container import (
     EncodedGroup,
     GroupEntry,
     Header,
+    Region,
     check_size,
     group_grid,
     group_stream,
@@ -27,7 +28,7 @@ from engine.compression.container import (
     section_payload,
     write_container,
 )
-from engine.compression.groups import decode_group, encode_group
+from engine.compression.groups import ZERO_MARGIN, decode_group, encode_group
 from engine.compression.refinement import GroupRefiner
 from engine.compression.settings import EFFORT_PASSES, EncodeSettings
 from engine.compression.side_data import clean_exif, make_preview, open_preview, pack_alpha, unpack_alpha
@@ -42,7 +43,7 @@ WINDOW_LATENTS = WINDOW_GROUPS * GROUP_LATENTS
 
 @dataclass(frozen=True)
 class DamagedTile:
-    """A part of the picture that could not be decoded: its box in pixels and why."""
+    """A part of the picture that could not be decoded: its box in pixels of the whole picture, and why."""
 
     x: int
     y: int
@@ -56,9 +57,10 @@ class Decoded:
     """A decoded file.
 
     Attributes:
-        picture: damaged parts are hatched; its notes say in words what is wrong.
-        header: what the file says of itself.
-        damaged_tiles: empty for an intact file.
+        picture: the whole picture or the region asked for; damaged parts are hatched; its notes say in words what is
+            wrong.
+        header: what the file says of itself. For a region, its problems are those that concern the region.
+        damaged_tiles: empty for an intact file. For a region, also those that its border pixels depend on.
     """
 
     picture: Picture
@@ -67,7 +69,7 @@ class Decoded:
 
     @property
     def intact(self) -> bool:
-        """True where every byte of the file is as it was written."""
+        """True where every byte of the file is as it was written; for a region, every byte that it needs."""
         return not self.damaged_tiles and not self.header.problems
 
 
@@ -88,11 +90,11 @@ class Window:
         )  # fmt: skip
 
 
-def windows(height: int, width: int) -> Iterator[Window]:
-    """The windows of a latent grid in raster order."""
-    for top in range(0, height, WINDOW_LATENTS):
-        for left in range(0, width, WINDOW_LATENTS):
-            yield Window(top, min(height, top + WINDOW_LATENTS), left, min(width, left + WINDOW_LATENTS))
+def windows(box: Window) -> Iterator[Window]:
+    """A box of the latent grid cut into windows, in raster order."""
+    for top in range(box.top, box.bottom, WINDOW_LATENTS):
+        for left in range(box.left, box.right, WINDOW_LATENTS):
+            yield Window(top, min(box.bottom, top + WINDOW_LATENTS), left, min(box.right, left + WINDOW_LATENTS))
 
 
 def latent_grid(width: int, height: int) -> tuple[int, int]:
@@ -113,9 +115,10 @@ def encode(
 
     Args:
         picture: any size from 1 x 1 to the format's limits.
-        settings: quality, model, metadata, effort.
+        settings: quality or target, model, metadata, effort.
         device: where the transforms run; the entropy path and any refinement always run on the CPU.
-        enough: once set, refinement ends with the best that it has found; the file is whole all the same.
+        enough: once set, refinement ends with the best that it has found; the file is whole all the same. Not read
+            while a target is searched for.
 
     Returns:
         The bytes of an .lsi file.
@@ -123,8 +126,13 @@ def encode(
     Raises:
         UsageError, ModelError: the model is not at hand or no codec.
         LimitError: the picture is too large.
+        TargetNotReached: no quality gives what `settings.target` asks for.
         Cancelled: `cancel` was set; it is read between windows, groups and passes of refinement.
     """
+    if settings.target is not None:
+        from engine.compression.targeting import encode_to_target  # it builds on this module
+
+        return encode_to_target(picture, settings, device=device, progress=progress, cancel=cancel).data
     check_size(picture.width, picture.height)
     codec = open_codec(settings.model, device)
     analysed = analyse(codec, picture)
@@ -134,7 +142,7 @@ def encode(
 def analyse(codec: CodecModel, picture: Picture) -> Iterator[tuple[Window, Tensor]]:
     """Latents (M, h, w) of each window, before any gain: the part of encoding that every quality shares."""
     rows, columns = latent_grid(picture.width, picture.height)
-    for window in windows(rows, columns):
+    for window in windows(Window(0, rows, 0, columns)):
         yield window, _latents_of(codec, picture, window)
 
 
@@ -156,11 +164,30 @@ def encode_latents(
     enough: CancelToken | None = None,
 ) -> bytes:
     """The part of encoding that depends on the quality: gains, refinement, entropy coding, file."""
-    columns, rows = group_grid(picture.width, picture.height)
     quality = round(settings.quality * 100) / 100
+    groups = encode_groups(
+        codec, picture, quality, analysed, progress, cancel, effort=settings.effort, enough=enough or never_cancelled()
+    )
+    preview = make_preview(picture.pixels, sum(len(group.stream) for group in groups))
+    return assemble(codec, picture, quality, groups, side_data(picture, settings), preview)
+
+
+def encode_groups(
+    codec: CodecModel,
+    picture: Picture,
+    quality: float,
+    analysed: Iterable[tuple[Window, Tensor]],
+    progress: ProgressCallback,
+    cancel: CancelToken,
+    zero_margin: float = ZERO_MARGIN,
+    effort: int = 0,
+    enough: CancelToken | None = None,
+) -> list[EncodedGroup]:
+    """All groups of a picture in raster order, coded at a quality of whole hundredths; see `encode` for the rest."""
+    columns, rows = group_grid(picture.width, picture.height)
     gain, level = codec.quantising_gain(quality), codec.level(quality)
     groups: list[EncodedGroup | None] = [None] * (columns * rows)
-    done, passes = 0, EFFORT_PASSES[settings.effort]
+    done, passes = 0, EFFORT_PASSES[effort]
     total = len(groups) * (passes + 1)
     progress(Progress(0, total, "Compressing"))
     cancel.raise_if_cancelled()
@@ -182,10 +209,37 @@ def encode_latents(
                     refiner = _refiner(codec, picture, box, part, quality)
                     groups[number] = refiner.run(passes, step, cancel, enough or never_cancelled())
                 else:
-                    groups[number] = encode_group(codec, part, level)
+                    groups[number] = encode_group(codec, part, level, zero_margin)
                 done += 1
                 progress(Progress(done * (passes + 1), total, f"Compressing: part {done} of {len(groups)}"))
-    finished = [group for group in groups if group is not None]
+    return [group for group in groups if group is not None]
+
+
+@dataclass(frozen=True)
+class SideData:
+    """Sections of a file that are the same at every quality: the EXIF block and the packed opacity, or None."""
+
+    exif: bytes | None
+    alpha: bytes | None
+
+
+def side_data(picture: Picture, settings: EncodeSettings) -> SideData:
+    """What the settings and the picture put beside the latents."""
+    return SideData(
+        clean_exif(picture.exif) if settings.keep_metadata and picture.exif else None,
+        pack_alpha(picture.alpha) if picture.alpha is not None else None,
+    )
+
+
+def assemble(
+    codec: CodecModel,
+    picture: Picture,
+    quality: float,
+    groups: Sequence[EncodedGroup],
+    beside: SideData,
+    preview: bytes | None,
+) -> bytes:
+    """The file of coded groups."""
     return write_container(
         width=picture.width,
         height=picture.height,
@@ -193,10 +247,10 @@ def encode_latents(
         halo=codec.entropy_network.synthesis_halo,
         model_name=codec.card.name,
         model_hash=codec.card.weights_sha256,
-        groups=finished,
-        preview=make_preview(picture.pixels, sum(len(group.stream) for group in finished)),
-        exif=clean_exif(picture.exif) if settings.keep_metadata and picture.exif else None,
-        alpha=pack_alpha(picture.alpha) if picture.alpha is not None else None,
+        groups=groups,
+        preview=preview,
+        exif=beside.exif,
+        alpha=beside.alpha,
     )
 
 
@@ -215,16 +269,22 @@ def _refiner(codec: CodecModel, picture: Picture, box: Window, latents: Tensor, 
 def decode(
     data: bytes,
     *,
+    region: Region | None = None,
     strict: bool = False,
     device: DeviceWish = None,
     max_pixels: int = MAX_PIXELS,
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
 ) -> Decoded:
-    """Decode a file.
+    """Decode a file, or a region of it.
+
+    A region reads only the groups under it and under its halo; damage to others is neither noticed nor of any effect.
+    It gives the very pixels that the whole picture has there; only where a library chooses its order of summation by
+    the size of its input, as on GPUs, may one differ by a level. Memory follows the size of the region.
 
     Args:
         data: the bytes of an .lsi file.
+        region: what to decode; None is all of it.
         strict: any damage is an error; otherwise what is sound is decoded, and the rest is drawn hatched over the
             preview or grey, and listed.
         device: where the synthesis runs.
@@ -232,56 +292,68 @@ def decode(
 
     Raises:
         NotACompressedFile, UnsupportedVersion, ModelMismatch, LimitError: it cannot be decoded at all.
-        DamagedFile: nothing of it can be saved, or it is damaged and `strict` is set.
+        UsageError: the region does not lie in the picture.
+        DamagedFile: nothing of what was asked for can be saved, or it is damaged and `strict` is set.
         Cancelled: `cancel` was set; it is read between groups and windows.
     """
-    header = read_container(data, max_pixels=max_pixels)
+    header = read_container(data, max_pixels=max_pixels, check_streams=region is None)
+    if region is None:
+        region = Region(0, 0, header.width, header.height)
+    region.check_inside(header.width, header.height)
     if strict and header.problems:
         raise DamagedFile(header.problems[0], "Get the file again, or decode it without strict mode to save the rest.")
     codec = open_codec_by_hash(header.model_name, header.model_hash, device)
     if header.halo != codec.entropy_network.synthesis_halo:
         raise DamagedFile("The header of the file does not fit its model.", "Get the file again.")
     notes = list(header.problems)
-    pixels, damaged = _decode_pixels(codec, data, header, strict, progress, cancel or never_cancelled())
-    if damaged:
-        notes.append(f"{len(damaged)} of {len(header.groups)} parts of the picture are damaged and drawn hatched.")
-    alpha = _decode_alpha(data, header, strict, notes)
+    reader = _LatentReader(codec, data, header, region, strict)
+    pixels = _decode_pixels(reader, region, progress, cancel or never_cancelled())
+    if reader.damaged:
+        count = len(reader.groups)
+        notes.append(f"{len(reader.damaged)} of {count} parts of the picture are damaged and drawn hatched.")
+    alpha = _decode_alpha(data, header, region, strict, notes)
     picture = Picture(pixels, alpha, section_payload(data, header, "exif"), notes=tuple(notes), stored_bytes=len(data))
-    return Decoded(picture, header, tuple(damaged))
+    return Decoded(picture, header, tuple(reader.damaged))
 
 
 def _decode_pixels(
-    codec: CodecModel, data: bytes, header: Header, strict: bool, progress: ProgressCallback, cancel: CancelToken
-) -> tuple[np.ndarray, list[DamagedTile]]:
-    rows, columns = latent_grid(header.width, header.height)
-    level, halo = codec.level(header.quality), codec.entropy_network.synthesis_halo
-    grid = list(windows(rows, columns))
-    total = len(header.groups) + len(grid)
-    reader = _LatentReader(codec, data, header, level, strict)
-    if not any(_sound(data, group) for group in header.groups):
+    reader: _LatentReader, region: Region, progress: ProgressCallback, cancel: CancelToken
+) -> np.ndarray:
+    """(height, width, 3) uint8 of the region, damaged parts hatched."""
+    header, under = reader.header, [group for group in reader.groups if _overlap(group, region)]
+    if not any(_sound(reader.data, group) for group in under):
         # Found before memory for the picture is taken.
-        raise DamagedFile("All of the picture is damaged.", "Get the file again.")
-    pixels = np.empty((header.height, header.width, 3), dtype=np.uint8)
+        raise _all_damaged(header, region)
+    grid = list(windows(reader.box))
+    total = len(reader.groups) + len(grid)
+    pixels = np.empty((region.height, region.width, 3), dtype=np.uint8)
     progress(Progress(0, total, "Decoding"))
     for finished, window in enumerate(grid):
-        seen = window.grown(halo, rows, columns)
+        seen = reader.seen(window)
         for _ in reader.read_rows(seen.bottom):
             cancel.raise_if_cancelled()
-            progress(Progress(reader.done + finished, total, f"Decoding: part {reader.done} of {len(header.groups)}"))
+            progress(Progress(reader.done + finished, total, f"Decoding: part {reader.done} of {len(reader.groups)}"))
         cancel.raise_if_cancelled()
-        decoded = codec.synthesise(reader.window(seen), header.quality)
-        top, left = window.top * LATENT_STRIDE, window.left * LATENT_STRIDE
-        bottom = min(header.height, window.bottom * LATENT_STRIDE)
-        right = min(header.width, window.right * LATENT_STRIDE)
+        decoded = reader.codec.synthesise(reader.window(seen), header.quality)
+        top, left = max(region.y, window.top * LATENT_STRIDE), max(region.x, window.left * LATENT_STRIDE)
+        bottom = min(region.bottom, window.bottom * LATENT_STRIDE)
+        right = min(region.right, window.right * LATENT_STRIDE)
         y, x = top - seen.top * LATENT_STRIDE, left - seen.left * LATENT_STRIDE
-        pixels[top:bottom, left:right] = decoded[y : y + bottom - top, x : x + right - left]
-        if window.right == columns:
-            reader.forget_rows(window.bottom - halo)
+        part = decoded[y : y + bottom - top, x : x + right - left]
+        pixels[top - region.y : bottom - region.y, left - region.x : right - region.x] = part
+        if window.right == reader.box.right:
+            reader.forget_rows(window.bottom - reader.halo)
         progress(Progress(reader.done + finished + 1, total, "Decoding"))
-    if len(reader.damaged) == len(header.groups):
-        raise DamagedFile("All of the picture is damaged.", "Get the file again.")
-    _hatch(pixels, reader.damaged, open_preview(header.preview))
-    return pixels, reader.damaged
+    if reader.damaged:
+        if {(group.x, group.y) for group in under} <= {(tile.x, tile.y) for tile in reader.damaged}:
+            raise _all_damaged(header, region)
+        _hatch(pixels, region, header, reader.damaged)
+    return pixels
+
+
+def _all_damaged(header: Header, region: Region) -> DamagedFile:
+    whole = (region.width, region.height) == (header.width, header.height)
+    return DamagedFile(f"All of the {'picture' if whole else 'region'} is damaged.", "Get the file again.")
 
 
 def _sound(data: bytes, group: GroupEntry) -> bool:
@@ -292,26 +364,60 @@ def _sound(data: bytes, group: GroupEntry) -> bool:
     return True
 
 
-class _LatentReader:
-    """Decodes groups row by row and keeps only the rows that windows still need."""
+def _overlap(part: GroupEntry | DamagedTile, region: Region) -> Region | None:
+    """What a part of the picture and a region share; None where that is nothing."""
+    left, right = max(part.x, region.x), min(part.x + part.width, region.right)
+    top, bottom = max(part.y, region.y), min(part.y + part.height, region.bottom)
+    return Region(left, top, right - left, bottom - top) if left < right and top < bottom else None
 
-    def __init__(self, codec: CodecModel, data: bytes, header: Header, level: int, strict: bool) -> None:
-        self._codec, self._data, self._header, self._level, self._strict = codec, data, header, level, strict
+
+class _LatentReader:
+    """Decodes the groups under a region and its halo, row by row, and keeps only the rows that windows still need.
+
+    Attributes:
+        box: the latents under the region.
+        groups: those that the region needs, in raster order.
+        done: how many of them were decoded.
+        damaged: those that could not be decoded.
+    """
+
+    def __init__(self, codec: CodecModel, data: bytes, header: Header, region: Region, strict: bool) -> None:
+        self.codec, self.data, self.header = codec, data, header
+        self.halo = codec.entropy_network.synthesis_halo
+        self._strict = strict
+        self._level = codec.level(header.quality)
+        self._grid = latent_grid(header.width, header.height)
+        self.box = Window(
+            region.y // LATENT_STRIDE, -(-region.bottom // LATENT_STRIDE),
+            region.x // LATENT_STRIDE, -(-region.right // LATENT_STRIDE),
+        )  # fmt: skip
+        needed = self.seen(self.box)
+        columns, _ = header.tiles
+        first, last = needed.left // GROUP_LATENTS, -(-needed.right // GROUP_LATENTS)
+        self._left = first * GROUP_LATENTS
+        self._next = needed.top // GROUP_LATENTS
+        self._groups = {
+            row: header.groups[row * columns + first : row * columns + last]
+            for row in range(self._next, -(-needed.bottom // GROUP_LATENTS))
+        }
+        self.groups = [group for row in self._groups.values() for group in row]
         self._rows: dict[int, np.ndarray] = {}
-        self._next = 0
         self.done = 0
         self.damaged: list[DamagedTile] = []
 
+    def seen(self, window: Window) -> Window:
+        """The latents that the pixels of a window depend on."""
+        return window.grown(self.halo, *self._grid)
+
     def read_rows(self, bottom: int) -> Iterator[None]:
-        """Decode all groups above latent row `bottom`; yields before each."""
-        columns, rows = self._header.tiles
-        height, width = latent_grid(self._header.width, self._header.height)
-        while self._next < rows and self._next * GROUP_LATENTS < bottom:
+        """Decode all needed groups above latent row `bottom`; yields before each."""
+        height, width = self._grid
+        while self._next in self._groups and self._next * GROUP_LATENTS < bottom:
             row = self._next
             tall = min(GROUP_LATENTS, height - row * GROUP_LATENTS)
-            channels = self._codec.entropy_network.config.latent_channels
+            channels = self.codec.entropy_network.config.latent_channels
             parts = []
-            for group in self._header.groups[row * columns : (row + 1) * columns]:
+            for group in self._groups[row]:
                 yield
                 wide = min(GROUP_LATENTS, width - group.x // LATENT_STRIDE)
                 parts.append(self._read(group, channels, tall, wide))
@@ -321,8 +427,8 @@ class _LatentReader:
 
     def _read(self, group: GroupEntry, channels: int, height: int, width: int) -> np.ndarray:
         try:
-            stream = group_stream(self._data, group)
-            latents, checksum = decode_group(self._codec, stream, height, width, self._level)
+            stream = group_stream(self.data, group)
+            latents, checksum = decode_group(self.codec, stream, height, width, self._level)
             if checksum != group.symbol_crc:
                 raise DamagedFile(
                     f"The part at {group.x}, {group.y} decodes to other values than were encoded.",
@@ -338,7 +444,8 @@ class _LatentReader:
     def window(self, box: Window) -> np.ndarray:
         """Latents (M, h, w) int16 of a box whose rows were read."""
         first, last = box.top // GROUP_LATENTS, (box.bottom - 1) // GROUP_LATENTS
-        strip = np.concatenate([self._rows[row][:, :, box.left : box.right] for row in range(first, last + 1)], axis=1)
+        left, right = box.left - self._left, box.right - self._left
+        strip = np.concatenate([self._rows[row][:, :, left:right] for row in range(first, last + 1)], axis=1)
         start = first * GROUP_LATENTS
         return strip[:, box.top - start : box.bottom - start]
 
@@ -357,12 +464,12 @@ def _pixels_of(pixels: np.ndarray, box: Window) -> np.ndarray:
     return np.ascontiguousarray(np.pad(part, missing, mode="edge"))
 
 
-def _decode_alpha(data: bytes, header: Header, strict: bool, notes: list[str]) -> np.ndarray | None:
+def _decode_alpha(data: bytes, header: Header, region: Region, strict: bool, notes: list[str]) -> np.ndarray | None:
     payload = section_payload(data, header, "ALPH")
     if payload is None:
         return None
     try:
-        return unpack_alpha(payload, header.width, header.height)
+        return unpack_alpha(payload, header.width, header.height, region)
     except DamagedFile as error:
         if strict:
             raise
@@ -370,13 +477,17 @@ def _decode_alpha(data: bytes, header: Header, strict: bool, notes: list[str]) -
         return None
 
 
-def _hatch(pixels: np.ndarray, damaged: list[DamagedTile], preview: np.ndarray | None) -> None:
-    """Draw damaged parts from the preview, or grey, with diagonal stripes."""
-    height, width = pixels.shape[:2]
+def _hatch(pixels: np.ndarray, region: Region, header: Header, damaged: list[DamagedTile]) -> None:
+    """Draw damaged parts of a region from the preview, or grey, with diagonal stripes."""
+    preview = open_preview(header.preview)
     for tile in damaged:
-        y, x = np.ogrid[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width]
-        area = np.full((tile.height, tile.width, 3), 128, dtype=np.uint8)
+        part = _overlap(tile, region)
+        if part is None:  # only the halo needs it
+            continue
+        y, x = np.ogrid[part.y : part.bottom, part.x : part.right]
+        area = np.full((part.height, part.width, 3), 128, dtype=np.uint8)
         if preview is not None:
-            area = preview[y * preview.shape[0] // height, x * preview.shape[1] // width]
+            area = preview[y * preview.shape[0] // header.height, x * preview.shape[1] // header.width]
         stripes = (x + y) // 6 % 4 == 0
-        pixels[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width] = np.where(stripes[..., None], 32, area)
+        drawn = np.where(stripes[..., None], 32, area)
+        pixels[part.y - region.y : part.bottom - region.y, part.x - region.x : part.right - region.x] = drawn

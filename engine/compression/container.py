@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.errors import DamagedFile, LimitError, NotACompressedFile, UnsupportedVersion
+from engine.errors import DamagedFile, LimitError, NotACompressedFile, UnsupportedVersion, UsageError
 
 MAGIC = b"\x8aLSI\r\n\x1a\n"
 MAJOR, MINOR = 1, 0
@@ -20,6 +20,8 @@ MIME_TYPE = "image/x-latent-studio"
 
 MAX_PIXELS = 2**28
 MAX_SIDE = 65_535
+# More than any file of the largest picture that the format allows.
+MAX_FILE_BYTES = 2**31
 MAX_SECTIONS = 16
 GROUP_LOG2 = 9
 GROUP_SIZE = 1 << GROUP_LOG2
@@ -48,6 +50,34 @@ _REQUIRED = ("MODL", "GRPI", "GRPS")
 
 
 @dataclass(frozen=True)
+class Region:
+    """A box of a picture, in pixels; x and y are its upper left corner."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    @property
+    def right(self) -> int:
+        """The first column beyond it."""
+        return self.x + self.width
+
+    @property
+    def bottom(self) -> int:
+        """The first row below it."""
+        return self.y + self.height
+
+    def check_inside(self, width: int, height: int) -> None:
+        """Raise `UsageError` unless it has pixels, all of them within a picture of that size."""
+        if self.x < 0 or self.y < 0 or self.width < 1 or self.height < 1 or self.right > width or self.bottom > height:
+            raise UsageError(
+                f"The region of {self.width} x {self.height} pixels at {self.x}, {self.y} does not lie in the picture.",
+                f"The picture has {width} x {height} pixels; choose a region inside.",
+            )
+
+
+@dataclass(frozen=True)
 class Section:
     """A part of the file.
 
@@ -55,7 +85,8 @@ class Section:
         name: four letters.
         bytes: its length.
         offset: where it starts in the file.
-        intact: whether its checksum holds; False too when the file ends before it does.
+        intact: whether its checksum holds; False too when the file ends before it does. Of GRPS read without
+            `check_streams`, only that the file does not end before it does.
     """
 
     name: str
@@ -211,8 +242,14 @@ def write_container(
     return b"".join(parts)
 
 
-def read_container(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
+def read_container(data: bytes, *, max_pixels: int = MAX_PIXELS, check_streams: bool = True) -> Header:
     """Read and verify everything but the symbols themselves. Damage outside the necessary parts lands in `problems`.
+
+    Args:
+        data: the bytes of an .lsi file.
+        max_pixels: refuse larger pictures.
+        check_streams: False reads nothing of the groups' streams and says nothing of damage to them; `group_stream`
+            verifies each that is needed.
 
     Raises:
         NotACompressedFile: the bytes do not start as such a file does.
@@ -222,7 +259,7 @@ def read_container(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
     """
     width, height, quality, halo, count, version = _read_preamble(data)
     check_size(width, height, max_pixels)
-    sections, problems = _read_table(data, count)
+    sections, problems = _read_table(data, count, check_streams)
     found = {section.name: section for section in sections}
     model = _payload(data, found["MODL"])
     name, digest = _read_model(model)
@@ -281,7 +318,7 @@ def _read_preamble(data: bytes) -> tuple[int, int, float, int, int, tuple[int, i
     return width, height, quality / 100.0, halo, count, (major, minor)
 
 
-def _read_table(data: bytes, count: int) -> tuple[list[Section], list[str]]:
+def _read_table(data: bytes, count: int, check_streams: bool) -> tuple[list[Section], list[str]]:
     start = _PREAMBLE.size
     end = start + count * _ENTRY.size
     if len(data) < end + _CRC.size:
@@ -302,8 +339,11 @@ def _read_table(data: bytes, count: int) -> tuple[list[Section], list[str]]:
             raise _damaged("The table of sections")
         else:
             last = order.index(name)
-        intact = offset + length <= len(data) and zlib.crc32(memoryview(data)[offset : offset + length]) == crc
-        if not intact:
+        checked = check_streams or name != "GRPS"
+        intact = offset + length <= len(data)
+        if checked and intact:
+            intact = zlib.crc32(memoryview(data)[offset : offset + length]) == crc
+        if checked and not intact:
             problems.append(f"The section {name} is damaged.")
         sections.append(Section(name, length, offset, intact))
         offset += length
@@ -312,7 +352,8 @@ def _read_table(data: bytes, count: int) -> tuple[list[Section], list[str]]:
         if section is None or (not section.intact and name != "GRPS"):
             raise _damaged(f"The section {name}")
     if offset > len(data):
-        problems.append(f"The file is cut short: {offset - len(data)} of {offset} bytes are missing.")
+        if check_streams:
+            problems.append(f"The file is cut short: {offset - len(data)} of {offset} bytes are missing.")
     elif offset < len(data):
         problems.append(f"{len(data) - offset} unknown bytes follow the end of the picture.")
     return sections, problems

@@ -8,21 +8,25 @@ from pathlib import Path
 
 from engine.compression.codec import DamagedTile, decode, encode
 from engine.compression.codec_model import DeviceWish
-from engine.compression.container import MAX_PIXELS
+from engine.compression.container import MAX_FILE_BYTES, MAX_PIXELS, Region
 from engine.compression.settings import EncodeSettings
+from engine.compression.targeting import encode_to_target
 from engine.errors import LatentStudioError, LimitError, PictureError, UsageError
 from engine.evaluation.image_quality import ms_ssim, psnr
 from engine.files import write_bytes
 from engine.image import open_picture, save_picture
 from engine.progress import CancelToken, ProgressCallback, ignore_progress
 
-# More than any file of the largest picture that the format allows.
-_MAX_FILE_BYTES = 2**31
-
 
 @dataclass(frozen=True)
 class FileReport:
-    """What compressing one file gave."""
+    """What compressing one file gave.
+
+    Attributes:
+        quality: 0..100, given or found for a target.
+        target_note: where a target was asked for and is not hit, why the file is smaller than allowed or better than
+            wished.
+    """
 
     source: Path
     target: Path
@@ -30,17 +34,21 @@ class FileReport:
     compressed_bytes: int
     width: int
     height: int
+    quality: float
     bits_per_pixel: float
     psnr: float
     ms_ssim: float
     seconds_encode: float
     seconds_decode: float
     notes: tuple[str, ...] = ()
+    target_note: str = ""
 
 
 @dataclass(frozen=True)
 class DecodedFileReport:
-    """What decoding one file gave; `damaged_tiles` and `notes` are empty for an intact file."""
+    """What decoding one file gave: width and height of what was written, a region or all; `damaged_tiles` and `notes`
+    are empty for an intact file.
+    """
 
     source: Path
     target: Path
@@ -72,15 +80,21 @@ def compress_file(
         PictureError, LimitError: the source cannot be read.
         OutputError: the target cannot be written.
         UsageError: source and target are the same file.
+        TargetNotReached: no quality gives what `settings.target` asks for.
         Cancelled.
     """
     source, target = Path(source), Path(target)
     _refuse_same(source, target)
     picture = open_picture(source)
     started = time.perf_counter()
-    data = encode(picture, settings, device=device, progress=progress, cancel=cancel, enough=enough)
+    if settings.target is None:
+        data, note = encode(picture, settings, device=device, progress=progress, cancel=cancel, enough=enough), ""
+    else:
+        found = encode_to_target(picture, settings, device=device, progress=progress, cancel=cancel)
+        data, note = found.data, found.note
     encoded = time.perf_counter()
-    decoded = decode(data, strict=True, device=device, cancel=cancel).picture
+    result = decode(data, strict=True, device=device, cancel=cancel)
+    decoded = result.picture
     finished = time.perf_counter()
     figures = psnr(picture.pixels, decoded.pixels), ms_ssim(picture.pixels, decoded.pixels)
     write_bytes(target, data, overwrite=overwrite)
@@ -91,12 +105,14 @@ def compress_file(
         compressed_bytes=len(data),
         width=picture.width,
         height=picture.height,
+        quality=result.header.quality,
         bits_per_pixel=8.0 * len(data) / (picture.width * picture.height),
         psnr=figures[0],
         ms_ssim=figures[1],
         seconds_encode=encoded - started,
         seconds_decode=finished - encoded,
         notes=picture.notes,
+        target_note=note,
     )
 
 
@@ -107,7 +123,7 @@ def read_compressed(source: Path) -> bytes:
         size = source.stat().st_size
         if source.is_dir():
             raise PictureError(f"{source} is a folder.", "Choose a file.")
-        if size > _MAX_FILE_BYTES:
+        if size > MAX_FILE_BYTES:
             raise LimitError(f"{source} has {size} bytes, more than any compressed picture.", "Choose another file.")
         return source.read_bytes()
     except FileNotFoundError as error:
@@ -120,6 +136,7 @@ def decode_file(
     source: Path,
     target: Path,
     *,
+    region: Region | None = None,
     strict: bool = False,
     overwrite: bool = True,
     device: DeviceWish = None,
@@ -127,9 +144,10 @@ def decode_file(
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
 ) -> DecodedFileReport:
-    """Decode an .lsi file to a picture file whose format its suffix names.
+    """Decode an .lsi file, or a region of it, to a picture file whose format its suffix names.
 
     Raises:
+        UsageError: the region does not lie in the picture, or source and target are the same file.
         CodecError: it cannot be decoded, or is damaged and `strict` is set.
         PictureError, OutputError: a file cannot be read or written.
         Cancelled.
@@ -139,7 +157,9 @@ def decode_file(
     data = read_compressed(source)
     started = time.perf_counter()
     try:
-        result = decode(data, strict=strict, device=device, max_pixels=max_pixels, progress=progress, cancel=cancel)
+        result = decode(
+            data, region=region, strict=strict, device=device, max_pixels=max_pixels, progress=progress, cancel=cancel
+        )
     except LatentStudioError as error:
         if str(source) not in error.problem and not isinstance(error, UsageError):
             error.problem = f"{source}: {error.problem}"

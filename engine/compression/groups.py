@@ -11,7 +11,7 @@ from torch import Tensor
 
 from engine.compression.codec_model import CodecModel
 from engine.compression.container import EncodedGroup
-from engine.compression.entropy import GroupDecoder, GroupEncoder, Table
+from engine.compression.entropy import BitCounter, GroupDecoder, GroupEncoder, Table
 from engine.errors import DamagedFile
 from engine.models.hyperprior_codec import MEAN_STEPS, HyperpriorCodec, checkerboard, compand
 
@@ -20,7 +20,7 @@ _LARGEST = 2**15 - 1
 _LARGEST_SYMBOL = _LARGEST // MEAN_STEPS - 256  # the mean itself reaches 255
 
 # Values up to this far beyond the rounding border still become 0: costs little quality and saves 1.4 % of the bits.
-_ZERO_MARGIN = 0.1
+ZERO_MARGIN = 0.1
 
 # (values wanted at these places?, means in 1/16 steps, bins) -> symbols; all flat arrays in the same order.
 Visit = Callable[[int, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
@@ -29,9 +29,23 @@ Visit = Callable[[int, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 Decide = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
-def encode_group(codec: CodecModel, latents: Tensor, level: int) -> EncodedGroup:
-    """Code latents (M, h, w), h and w up to 32, float on the CPU, after the quantising gain."""
-    return code_group(codec, latents.numpy(), hyper_symbols(codec, latents), level, nearest)[0]
+def encode_group(codec: CodecModel, latents: Tensor, level: int, zero_margin: float = ZERO_MARGIN) -> EncodedGroup:
+    """Code latents (M, h, w), h and w up to 32, float on the CPU, after the quantising gain.
+
+    `zero_margin`, 0 or more, is the encoder's choice alone: a smaller one gives a larger and better file, and decoders
+    need not know it.
+    """
+    return code_group(codec, latents.numpy(), hyper_symbols(codec, latents), level, nearest(zero_margin))[0]
+
+
+def estimate_group(
+    codec: CodecModel, latents: Tensor, level: int, zero_margin: float = ZERO_MARGIN
+) -> tuple[float, np.ndarray]:
+    """What `encode_group` would give: the bits that the tables promise, and the decoded latents in 1/16 steps."""
+    counter = BitCounter()
+    hyper = hyper_symbols(codec, latents)
+    decoded = _write_group(counter, codec, latents.numpy(), hyper, level, nearest(zero_margin))
+    return counter.bits, decoded
 
 
 def hyper_symbols(codec: CodecModel, latents: Tensor) -> np.ndarray:
@@ -41,9 +55,13 @@ def hyper_symbols(codec: CodecModel, latents: Tensor) -> np.ndarray:
     return hyper.clamp(-_LARGEST, _LARGEST).numpy().astype(np.int32)
 
 
-def nearest(distance: np.ndarray, _bins: np.ndarray, _index: np.ndarray) -> np.ndarray:
-    """The `Decide` of plain encoding: the nearest symbol, 0 also somewhat beyond its border."""
-    return np.where(np.abs(distance) < 0.5 + _ZERO_MARGIN, 0.0, np.rint(distance))
+def nearest(zero_margin: float = ZERO_MARGIN) -> Decide:
+    """The `Decide` of plain encoding: the nearest symbol, 0 also so far beyond its border."""
+
+    def decide(distance: np.ndarray, _bins: np.ndarray, _index: np.ndarray) -> np.ndarray:
+        return np.where(np.abs(distance) < 0.5 + zero_margin, 0.0, np.rint(distance))
+
+    return decide
 
 
 def code_group(
@@ -55,6 +73,19 @@ def code_group(
         The stream, and what it decodes to: (M, h, w) int16 in 1/16 steps.
     """
     encoder = GroupEncoder()
+    decoded = _write_group(encoder, codec, latents, hyper, level, decide)
+    return EncodedGroup(encoder.finish(), symbol_checksum(hyper, decoded)), decoded
+
+
+def _write_group(
+    encoder: GroupEncoder | BitCounter,
+    codec: CodecModel,
+    latents: np.ndarray,
+    hyper: np.ndarray,
+    level: int,
+    decide: Decide,
+) -> np.ndarray:
+    """Write hyper-latents and the symbols that `decide` chooses; returns the decoded latents."""
     _write_hyper(encoder, hyper, codec.hyper_tables(level))
     half = len(latents) // 2
     order = np.arange(latents.size).reshape(latents.shape)
@@ -68,8 +99,7 @@ def code_group(
         return symbols
 
     with torch.inference_mode():
-        decoded = _code(codec.entropy_network, torch.from_numpy(hyper), latents.shape, level, visit)
-    return EncodedGroup(encoder.finish(), symbol_checksum(hyper, decoded)), decoded
+        return _code(codec.entropy_network, torch.from_numpy(hyper), latents.shape, level, visit)
 
 
 def decode_group(codec: CodecModel, stream: bytes, height: int, width: int, level: int) -> tuple[np.ndarray, int]:
@@ -107,7 +137,7 @@ def symbol_checksum(hyper: np.ndarray, latents: np.ndarray) -> int:
     return zlib.crc32(latents.astype("<i2").tobytes(), zlib.crc32(hyper.astype("<i2").tobytes()))
 
 
-def _write_hyper(encoder: GroupEncoder, symbols: np.ndarray, tables: list[Table]) -> None:
+def _write_hyper(encoder: GroupEncoder | BitCounter, symbols: np.ndarray, tables: list[Table]) -> None:
     bins = np.repeat(np.arange(len(symbols), dtype=np.uint8), symbols[0].size)
     encoder.write(symbols.reshape(-1), bins, tables)
 

@@ -111,7 +111,7 @@ class GroupRefiner:
 
     def begin(self) -> Refined:
         """The group as it is coded without refinement."""
-        return self._code(self._latents.numpy(), nearest)
+        return self._code(self._latents.numpy(), nearest())
 
     def refine(self, state: Refined) -> Refined:
         """One pass from a state of this refiner to one that costs no more."""
@@ -128,7 +128,7 @@ class GroupRefiner:
         states = [state, candidate]
         if worse.any() and not worse.all():
             mixed = np.where(worse, state.decoded, candidate.decoded) / np.float32(MEAN_STEPS)
-            states.append(self._code(mixed, nearest))
+            states.append(self._code(mixed, nearest()))
         return min(states, key=lambda one: one.cost)
 
     def _code(self, latents: np.ndarray, decide: Decide) -> Refined:

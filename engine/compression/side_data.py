@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import io
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
 
+from engine.compression.container import Region
 from engine.errors import DamagedFile
 
 _GPS_INFO = 0x8825
 _MAKER_NOTE = 0x927C
 _EXIF_INFO = 0x8769
 _MAX_EXIF = 64 * 1024
+
+# The opacity plane is inflated in bands of about so many pixels, from pieces of so many bytes.
+_BAND_PIXELS = 2**20
+_PIECE_BYTES = 2**16
 
 _PREVIEW_SIDE = 160
 _PREVIEW_MIN_PIXELS = 2**20
@@ -30,20 +36,75 @@ def pack_alpha(alpha: np.ndarray) -> bytes:
     return min(packed, key=len)
 
 
-def unpack_alpha(data: bytes, width: int, height: int) -> np.ndarray:
-    """The inverse of `pack_alpha`; never inflates more than the picture's size. Raises `DamagedFile`."""
-    size = width * height
+def unpack_alpha(data: bytes, width: int, height: int, region: Region | None = None) -> np.ndarray:
+    """The inverse of `pack_alpha`; never inflates more than the picture's size.
+
+    Args:
+        data: payload of the section.
+        width, height: of the whole picture.
+        region: what to return; None is all of it. Rows below it are not inflated.
+
+    Raises:
+        DamagedFile: it is no opacity plane of that size.
+    """
+    region = region or Region(0, 0, width, height)
+    prediction = data[0] if data else -1
+    if prediction not in (0, 1, 2):
+        raise _damaged_alpha()
+    plane = np.empty((region.height, region.width), dtype=np.uint8)
+    above = np.zeros(region.width, dtype=np.uint8)
+    top = 0
+    for band in _inflated_bands(data, width, height, region.bottom):
+        if prediction == 1:
+            band = np.cumsum(band[:, : region.right], axis=1, dtype=np.uint8)
+        band = band[:, region.x : region.right]
+        if prediction == 2:
+            band = np.cumsum(band, axis=0, dtype=np.uint8) + above
+            above = band[-1]
+        first, last = max(region.y, top), min(region.bottom, top + len(band))
+        if first < last:
+            plane[first - region.y : last - region.y] = band[first - top : last - top]
+        top += len(band)
+    return plane
+
+
+def _inflated_bands(data: bytes, width: int, height: int, bottom: int) -> Iterator[np.ndarray]:
+    """The differences (rows, width) uint8 of an opacity plane, band by band, down to row `bottom` at least."""
     inflater = zlib.decompressobj()
+    position = 1
+
+    def inflate(limit: int) -> bytes:
+        """Up to `limit` further bytes; none only at the end of the data."""
+        nonlocal position
+        while not inflater.eof:
+            piece = inflater.unconsumed_tail
+            if not piece:
+                piece = data[position : position + _PIECE_BYTES]
+                position += len(piece)
+            raw = inflater.decompress(piece, limit)
+            if raw or not piece:
+                return raw
+        return b""
+
+    rows = max(1, _BAND_PIXELS // width)
     try:
-        raw = inflater.decompress(data[1:], size + 1)
+        for top in range(0, bottom, rows):
+            wanted = min(rows, height - top) * width
+            raw = bytearray()
+            while len(raw) < wanted:
+                more = inflate(wanted - len(raw))
+                if not more:
+                    raise _damaged_alpha()
+                raw += more
+            yield np.frombuffer(raw, dtype=np.uint8).reshape(-1, width)
+        if bottom == height and (inflate(1) or not inflater.eof or inflater.unused_data or position != len(data)):
+            raise _damaged_alpha()
     except zlib.error as error:
-        raise DamagedFile("The opacity plane is damaged.", "Get the file again.") from error
-    if len(raw) != size or not inflater.eof or inflater.unused_data or data[0] > 2:
-        raise DamagedFile("The opacity plane is damaged.", "Get the file again.")
-    plane = np.frombuffer(raw, dtype=np.uint8).reshape(height, width)
-    if data[0] == 0:
-        return plane.copy()
-    return np.cumsum(plane, axis=2 - data[0], dtype=np.uint8)
+        raise _damaged_alpha() from error
+
+
+def _damaged_alpha() -> DamagedFile:
+    return DamagedFile("The opacity plane is damaged.", "Get the file again.")
 
 
 def clean_exif(exif: bytes) -> bytes | None:

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from engine.losses.kl import warm_up
 from engine.losses.rate_distortion import laplace_bits, logistic_bits, rate_distortion
 from engine.models.card import ModelCard
 from engine.models.network import Batch, Network, TrainingMoment
@@ -62,6 +63,8 @@ class HyperpriorCodecConfig(BaseModel):
         context_channels: width of the integer networks.
         gain_knots: qualities at which a gain vector is learned; between them gains are log-interpolated.
         quality_levels: how many hyper-latent priors and entropy-network biases there are over quality 0..100.
+        hyper_warm_up: share of the first stage over which the price of hyper-latents grows from 0 to their bits. At
+            full price from the start they fall silent for good before the context network has learned to read them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -77,6 +80,7 @@ class HyperpriorCodecConfig(BaseModel):
     context_channels: int = Field(default=192, ge=8, le=192)
     gain_knots: int = Field(default=8, ge=2, le=64)
     quality_levels: int = Field(default=8, ge=1, le=32)
+    hyper_warm_up: float = Field(default=0.0, ge=0, le=1)
 
 
 class _Floor(torch.autograd.Function):
@@ -516,13 +520,16 @@ class HyperpriorCodec(Network[HyperpriorCodecConfig]):
         symbols = (decoded - mean).detach().round()
         return laplace_bits(symbols - (mean - mean.detach()), scale).sum()
 
-    def pass_through(self, images: Tensor, quality: Tensor, noise: bool) -> tuple[Tensor, Tensor]:
+    def pass_through(
+        self, images: Tensor, quality: Tensor, noise: bool, hyper_price: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
         """Code and decode without a bit stream.
 
         Args:
             images: (B, 3, H, W) in 0..1, sides multiples of 64.
             quality: (B,) 0..100.
             noise: True estimates the rate on noisy latents (differentiable), False on rounded ones (the true rate).
+            hyper_price: factor on the bits of hyper-latents.
 
         Returns:
             Reconstructions (B, 3, H, W), not clipped, and bits (B,) of each picture.
@@ -540,7 +547,7 @@ class HyperpriorCodec(Network[HyperpriorCodecConfig]):
             hyper_mean = self.hyper_mean[level][:, :, None, None]
             hyper_scale = self.hyper_log_scale[level].exp()[:, :, None, None]
             bits = laplace_bits(y_rate - mean, scale).sum(dim=(1, 2, 3))
-            bits = bits + logistic_bits(z_rate - hyper_mean, hyper_scale).sum(dim=(1, 2, 3))
+            bits = bits + hyper_price * logistic_bits(z_rate - hyper_mean, hyper_scale).sum(dim=(1, 2, 3))
         return self.synthesis(y_hat * gains.restore, gains.filter), bits
 
     # Training
@@ -551,7 +558,8 @@ class HyperpriorCodec(Network[HyperpriorCodecConfig]):
         # One stratum per picture: every batch covers the whole range.
         strata = torch.randperm(len(images), device=images.device)
         quality = (strata + torch.rand(len(images), device=images.device)) * (100.0 / len(images))
-        decoded, bits = self.pass_through(images, quality, noise=True)
+        price = warm_up(moment.fraction, self.config.hyper_warm_up) if moment.index == 0 else 1.0
+        decoded, bits = self.pass_through(images, quality, True, price)
         error = (decoded.float() - images).square().mean(dim=(1, 2, 3))
         return rate_distortion(bits, error, quality, images.shape[-2] * images.shape[-1])
 

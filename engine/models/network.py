@@ -40,11 +40,13 @@ class TrainingMoment:
         stage: name of the recipe's stage.
         step: steps done in this stage.
         total: steps of this stage in all.
+        index: position of the stage in the recipe, from 0.
     """
 
     stage: str
     step: int
     total: int
+    index: int = 0
 
     @property
     def fraction(self) -> float:

@@ -53,6 +53,7 @@ class TrainingSettings(_Section):
         gradient_clip: largest norm of the gradient of one step.
         validate_every, checkpoint_every, preview_every: in steps.
         start_from: registry name or path of a model whose fitting weights are the starting point.
+        start_without: prefixes of weights that are not taken from it but learned anew.
     """
 
     ema: float = Field(default=0.999, ge=0, lt=1)
@@ -62,6 +63,7 @@ class TrainingSettings(_Section):
     checkpoint_every: int = Field(default=500, ge=1)
     preview_every: int = Field(default=500, ge=1)
     start_from: str | None = None
+    start_without: tuple[str, ...] = ()
 
 
 class CardText(_Section):

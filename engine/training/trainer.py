@@ -111,7 +111,8 @@ class _Run:
         network = _build(recipe)
         self.network = network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if recipe.training.start_from:
-            _copy_fitting_weights(load_model(recipe.training.start_from).network, self.network)
+            source = load_model(recipe.training.start_from).network
+            _copy_fitting_weights(source, self.network, recipe.training.start_without)
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.data = open_data(recipe.data, roots)
         self.validation = open_data(recipe.validation_data, roots)
@@ -164,7 +165,7 @@ class _Run:
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 with self.world.device.autocast():
-                    losses = module(batch.to(self.device), TrainingMoment(stage.name, step, stage.steps))
+                    losses = module(batch.to(self.device), TrainingMoment(stage.name, step, stage.steps, index))
                 optimizer.zero_grad(set_to_none=True)
                 losses["loss"].backward()
                 norm = nn.utils.clip_grad_norm_(_learning(self.network), settings.gradient_clip)
@@ -318,10 +319,14 @@ def _build(recipe: Recipe) -> Network:
         raise RecipeError(f"Recipe {recipe.name}: config.{key}: {first['msg']}.", f"Known keys: {known}.") from error
 
 
-def _copy_fitting_weights(source: Network, target: Network) -> None:
-    """Copy every tensor whose name and shape fit; at least one must."""
+def _copy_fitting_weights(source: Network, target: Network, without: tuple[str, ...]) -> None:
+    """Copy every tensor whose name and shape fit, but for names that begin with one of `without`; at least one must."""
     own = target.state_dict()
-    fitting = {n: v for n, v in source.state_dict().items() if n in own and own[n].shape == v.shape}
+    fitting = {
+        name: value
+        for name, value in source.state_dict().items()
+        if name in own and own[name].shape == value.shape and not name.startswith(without)
+    }
     if not fitting:
         raise TrainingError("No tensor of the model to start from fits this network.", "Remove or change start_from.")
     target.load_state_dict(fitting, strict=False)

@@ -121,6 +121,11 @@ class CompressState:
         return self.result is not None and self.result.order == self.order and not self.busy
 
     @property
+    def saveable(self) -> bool:
+        """Whether there is a compressed file to save: the one on show, or one whose figures are no promise any more."""
+        return self.file is not None or self.current or (self.result is not None and self.stopped)
+
+    @property
     def model(self) -> str:
         """Registry name of the wanted codec model."""
         return self.order.model or DEFAULT_MODEL

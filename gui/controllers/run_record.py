@@ -27,6 +27,7 @@ class RunRecord:
         problem: one sentence where it failed.
         step, total: optimiser steps done and planned.
         train, validation: (step, loss) pairs in step order.
+        stages: (step after which it begins, name) of every stage so far; losses of two stages cannot be compared.
         sheet: the newest picture of samples, or None.
         seconds: time the run has taken so far.
     """
@@ -39,6 +40,7 @@ class RunRecord:
     total: int = 0
     train: list[tuple[int, float]] = field(default_factory=list)
     validation: list[tuple[int, float]] = field(default_factory=list)
+    stages: list[tuple[int, str]] = field(default_factory=list)
     sheet: Path | None = None
     seconds: float = 0.0
     _pace: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=PACE_WINDOW), repr=False)
@@ -109,10 +111,15 @@ class RunRecord:
         self.step = resumed_at if isinstance(resumed_at, int) else 0
         self.train = [point for point in self.train if point[0] <= self.step]
         self.validation = [point for point in self.validation if point[0] <= self.step]
+        self.stages = [stage for stage in self.stages if stage[0] < max(1, self.step)]
         self._pace.append((self.step, self.seconds))
 
     def _add_point(self, curve: list[tuple[int, float]], event: dict[str, object]) -> None:
-        loss = event.get("loss")
+        stage = str(event.get("stage", ""))
+        if not self.stages or self.stages[-1][1] != stage:
+            self.stages.append((curve[-1][0] if curve else 0, stage))
+        # Held-out figures name the losses of later stages after them, such as flow_loss; "loss" is that of the first.
+        loss = event.get(f"{stage}_loss", event.get("loss"))
         if isinstance(loss, (int, float)) and (not curve or self.step > curve[-1][0]):
             curve.append((self.step, float(loss)))
 
@@ -174,6 +181,15 @@ def columns(points: Iterable[tuple[int, float]]) -> tuple[list[int], list[float]
     """Steps and losses of a curve as two lists."""
     pairs = list(points)
     return [step for step, _ in pairs], [loss for _, loss in pairs]
+
+
+def split_at(points: Sequence[tuple[int, float]], borders: Iterable[int]) -> list[list[tuple[int, float]]]:
+    """A curve cut into pieces: a piece ends with the last point at or before a border."""
+    pieces, rest = [], list(points)
+    for border in sorted(borders):
+        pieces.append([point for point in rest if point[0] <= border])
+        rest = [point for point in rest if point[0] > border]
+    return [piece for piece in (*pieces, rest) if piece]
 
 
 def _changed(folder: Path) -> float:

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from engine.errors import LatentStudioError
+from engine.errors import Cancelled, LatentStudioError, TrainingError
 from engine.paths import model_folders, user_folder
+from engine.progress import Progress
 from gui.controllers.run_record import RECIPE, RunRecord, list_runs
 from gui.services.context import Services
+from gui.services.jobs import Job
 from gui.services.notices import Notice
 from gui.services.training_process import TrainingProcess
 
@@ -115,6 +117,7 @@ class TrainController(QObject):
         self._checked = 0
         self._checked_recipe = ""
         self._starting = False
+        self._job: Job | None = None
 
     # Recipes and plan
 
@@ -249,6 +252,11 @@ class TrainController(QObject):
             self.state.runs.insert(0, record)
         root = self.state.data_root
         self._process.start(record.folder / RECIPE, record.folder, [root] if root is not None else [])
+        # Among the other jobs: seen from every page, and asked about when the window closes.
+        self._job = self._services.jobs.follow(
+            self.tr("Training {name}").format(name=record.recipe or self.state.recipe or record.folder.name)
+        )
+        self._job.cancel_asked.connect(self.stop)
         self.running_changed.emit(True)
         self.runs_changed.emit()
         self.run_changed.emit()
@@ -261,6 +269,9 @@ class TrainController(QObject):
             return
         sheet = live.sheet
         live.add(event)
+        if self._job is not None:
+            text = self.tr("Step {step} of {total}").format(step=live.step, total=live.total)
+            self._job.report(Progress(live.step, live.total, text), live.seconds_left)
         if live is self.state.shown:
             self.run_changed.emit()
             if live.sheet != sheet:
@@ -269,6 +280,9 @@ class TrainController(QObject):
     @Slot(str, str)
     def _on_ended(self, outcome: str, problem: str) -> None:
         live, self.state.live = self.state.live, None
+        job, self._job = self._job, None
+        if job is not None:
+            job.conclude(error={"stopped": Cancelled(), "failed": TrainingError(problem)}.get(outcome))
         if live is not None:
             live.outcome, live.problem = outcome, problem
             if outcome == "failed":

@@ -8,35 +8,21 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QAction, QKeySequence, QShowEvent
-from PySide6.QtWidgets import (
-    QCheckBox,
-    QComboBox,
-    QFileDialog,
-    QHBoxLayout,
-    QLabel,
-    QPushButton,
-    QSplitter,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QSplitter, QVBoxLayout, QWidget
 
-from engine.compression.settings import DEFAULT_MODEL
-from engine.progress import Progress
 from gui.controllers.batch_controller import BatchController
-from gui.controllers.compress_controller import ORIGINAL, CompressController, CompressState, Order
-from gui.controllers.wording import bytes_exact, bytes_short, decibels, percent, seconds, size_in_pixels
+from gui.controllers.compress_controller import ORIGINAL, CompressController, CompressState
+from gui.controllers.wording import bytes_short, size_in_pixels
+from gui.pages.actions import make_action
 from gui.pages.clipboard import NOTHING, clipboard_files, clipboard_image
+from gui.pages.compress_inspector import CompressInspector
 from gui.pages.samples import sample_paths
 from gui.widgets.batch_panel import BatchPanel
 from gui.widgets.divider_view import DividerView
 from gui.widgets.elided_label import ElidedLabel
-from gui.widgets.figure_table import FigureTable
-from gui.widgets.labeled_slider import LabeledSlider
 from gui.widgets.pyramid import Pyramid, PyramidShelf
 from gui.widgets.qimage import to_picture
 from gui.widgets.sample_strip import SampleStrip
-from gui.widgets.section import Section
-from gui.widgets.wait_bar import WaitBar
 from gui.widgets.zoom_bar import ZoomBar
 
 if TYPE_CHECKING:
@@ -57,33 +43,6 @@ OPEN_FILTER = (
     " (*.lsi *.jpg *.jpeg *.png *.webp *.avif *.tif *.tiff *.bmp *.gif *.heic *.heif *.jxl);;All files (*)"
 )
 
-SIZE, SHARE, BPP, PSNR, MS_SSIM, ENCODE, DECODE, MODEL = (
-    "File size", "Of the original", "Bits per pixel", "PSNR", "MS-SSIM", "Encoding took", "Decoding took", "Model",
-)  # fmt: skip
-RESULT_FIGURES = {
-    SIZE: "Exact size of the compressed file; Save writes these very bytes",
-    SHARE: "Share of the size of the file that was opened",
-    BPP: "Size of the compressed file in bits, divided by the number of pixels",
-    PSNR: "Peak signal-to-noise ratio between original and result, in decibels: higher is closer",
-    MS_SSIM: "Multi-scale structural similarity between original and result: 1 is identical",
-    ENCODE: "Seconds from pixels to file",
-    DECODE: "Seconds from file to pixels",
-    MODEL: "The codec model that made the file",
-}
-HEADER_FIGURES = {
-    SIZE: "Exact size of the compressed file",
-    "Picture": "Width and height in pixels",
-    BPP: RESULT_FIGURES[BPP],
-    "Quality": "The setting the file was made with, 0 to 100",
-    MODEL: "The codec model that made the file",
-    "Model hash": "First digits of the hash of the model's weights",
-    "Tiles": "Pieces that are coded on their own",
-    "Sections": "What the file holds, with sizes",
-}
-RIVAL_FIGURES = {name: RESULT_FIGURES[name] for name in (SIZE, PSNR, MS_SSIM)} | {
-    SIZE: "Exact size of the rival's file"
-}
-
 
 class CompressPage(QWidget):
     """Shows a `CompressController` and forwards what the user does."""
@@ -95,6 +54,7 @@ class CompressPage(QWidget):
         super().__init__(parent)
         self.controller = controller
         self._services = services
+        self._inspector: CompressInspector | None = None
         self.batch = BatchController(services, self)
         self._pyramids = PyramidShelf(
             partial(services.host.run, engine=False), self._show_pictures_again, services.notices.error, self
@@ -118,14 +78,11 @@ class CompressPage(QWidget):
         self.batch_panel.hide()
         self.batch.rows_reset.connect(self._on_batch_rows)
 
-        self._make_inspector()
         self._lay_out()
         self._make_actions()
 
         controller.changed.connect(self._show_state)
         controller.opened.connect(self._on_opened)
-        controller.progressed.connect(self._on_progressed)
-        services.host.state_changed.connect(self._on_engine_changed)
         self._show_state(controller.state)
         paths = sample_paths("photos")
         self.samples.set_paths(paths)
@@ -144,8 +101,12 @@ class CompressPage(QWidget):
         """Actions for the toolbar."""
         return self._actions
 
-    def inspector(self) -> QWidget:
-        """The panel at the right."""
+    def inspector(self) -> CompressInspector:
+        """The panel at the right, built when it is first asked for."""
+        if self._inspector is None:
+            self._inspector = CompressInspector(self.controller, self._services)
+            self._inspector.save_wished.connect(self._on_save)
+            self._inspector.export_wished.connect(self._on_export)
         return self._inspector
 
     def open_paths(self, paths: list[Path]) -> None:
@@ -167,64 +128,6 @@ class CompressPage(QWidget):
             self._services.notices.info(NOTHING)
 
     # -- making
-
-    def _make_inspector(self) -> None:
-        controller = self.controller
-        self._inspector = QWidget()
-        self.model_box = QComboBox()
-        self.model_box.setAccessibleName("Codec model")
-        self.model_box.setToolTip("The learned codec that makes the file")
-        self.model_box.currentIndexChanged.connect(self._on_model_chosen)
-        self.quality = LabeledSlider("Quality", 0.0, 100.0, Order.quality, decimals=0)
-        self.quality.set_value(controller.state.order.quality, emit=False)
-        self.quality.value_changed.connect(self._on_quality)
-        self.quality.slider_released.connect(partial(controller.set_dragging, False))
-        self.metadata = QCheckBox("Keep metadata")
-        self.metadata.setChecked(controller.state.order.keep_metadata)
-        self.metadata.setToolTip("Keep the photo's EXIF data, such as camera and date. The place is always left out.")
-        self.metadata.toggled.connect(controller.set_keep_metadata)
-
-        self._status = QLabel()
-        self._status.setWordWrap(True)
-        self._status.setProperty("look", "caption")
-        self.wait = WaitBar("compression")
-        self.wait.cancelled.connect(controller.cancel)
-        self.again_button = QPushButton("Compress now")
-        self.again_button.clicked.connect(controller.encode_now)
-        self.adopt_button = QPushButton("Compress again…")
-        self.adopt_button.setToolTip("Take the decoded picture as a new original")
-        self.adopt_button.clicked.connect(controller.adopt_decoded)
-        self.figures = FigureTable(RESULT_FIGURES)
-        self.header = FigureTable(HEADER_FIGURES)
-        self.rival_figures = FigureTable(RIVAL_FIGURES)
-        self.save_button = QPushButton("Save .lsi…")
-        self.save_button.setProperty("look", "primary")
-        self.save_button.clicked.connect(self._on_save)
-        self.export_button = QPushButton("Export picture…")
-        self.export_button.setToolTip("Save the decoded picture as PNG, JPEG, WebP or AVIF")
-        self.export_button.clicked.connect(self._on_export)
-
-        self._codec_section = Section("Codec")
-        for widget in (self.model_box, self.quality, self.metadata):
-            self._codec_section.add(widget)
-        self._result_section = Section("Result")
-        for widget in (self.figures, self._status, self.wait, self.again_button):
-            self._result_section.add(widget)
-        self._header_section = Section("Compressed file")
-        for widget in (self.header, self.adopt_button):
-            self._header_section.add(widget)
-        self._rival_section = Section("Left side")
-        self._rival_section.add(self.rival_figures)
-        layout = QVBoxLayout(self._inspector)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(12)
-        for section in (self._codec_section, self._result_section, self._header_section, self._rival_section):
-            layout.addWidget(section)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.save_button, 1)
-        buttons.addWidget(self.export_button, 1)
-        layout.addLayout(buttons)
-        layout.addStretch(1)
 
     def _lay_out(self) -> None:
         bar = QHBoxLayout()
@@ -259,30 +162,25 @@ class CompressPage(QWidget):
         self.setFocusProxy(self.view)
 
     def _make_actions(self) -> None:
-        self._actions: list[QAction] = []
-        for text, icon, shortcut, call in (
-            ("Open…", "open", QKeySequence(QKeySequence.StandardKey.Open), self._on_open),
-            ("Save .lsi…", "save", QKeySequence(QKeySequence.StandardKey.Save), self._on_save),
-            ("Export picture…", "export", QKeySequence("Ctrl+E"), self._on_export),
-            ("Batch…", "batch", QKeySequence("Ctrl+B"), self._on_batch),
-        ):
-            action = QAction(text, self)
-            action.setShortcut(shortcut)
-            action.triggered.connect(call)
-            self._services.theme.bind_icon(action, icon)
-            self._actions.append(action)
-        _, self._save_action, self._export_action, _ = self._actions
+        keys, theme = QKeySequence.StandardKey, self._services.theme
+        self._save_action = make_action(self, theme, "Save .lsi…", "save", self._on_save, keys.Save)
+        self._export_action = make_action(self, theme, "Export picture…", "export", self._on_export, "Ctrl+E")
+        self._actions = [
+            make_action(self, theme, "Open…", "open", self._on_open, keys.Open),
+            self._save_action,
+            self._export_action,
+            make_action(self, theme, "Batch…", "batch", self._on_batch, "Ctrl+B"),
+        ]
 
     # -- showing
 
     @Slot(object)
     def _show_state(self, state: CompressState) -> None:
         self._show_pictures(state)
-        self._show_codec(state)
-        self._show_result(state)
-        self._show_header(state)
-        self._show_rival(state)
-        self._show_wait(state)
+        self.side_box.setEnabled(state.file is None)
+        self.side_box.blockSignals(True)
+        self.side_box.setCurrentIndex(self.side_box.findData(state.left_side))
+        self.side_box.blockSignals(False)
         picture = state.picture or (state.file.picture if state.file else None)
         parts = [f"Opening {state.opening}…"] if state.opening else []
         if picture is not None:
@@ -291,9 +189,8 @@ class CompressPage(QWidget):
             parts += [bytes_short(size)] if size else []
             parts += list(state.picture.notes) if state.picture else []
         self._caption.setText(" · ".join(parts))
-        saveable = state.file is not None or state.current or (state.result is not None and state.stopped)
-        for target in (self.save_button, self.export_button, self._save_action, self._export_action):
-            target.setEnabled(saveable)
+        for action in (self._save_action, self._export_action):
+            action.setEnabled(state.saveable)
 
     def _show_pictures(self, state: CompressState) -> None:
         """Give the view its two pictures."""
@@ -330,98 +227,6 @@ class CompressPage(QWidget):
     def _show_pictures_again(self) -> None:
         self._show_pictures(self.controller.state)
 
-    def _show_codec(self, state: CompressState) -> None:
-        editable = state.file is None
-        known = tuple(self.model_box.itemData(index) for index in range(self.model_box.count()))
-        self.model_box.blockSignals(True)
-        if known != state.models:
-            self.model_box.clear()
-            for name in state.models:
-                self.model_box.addItem(name, name)
-        self.model_box.setCurrentIndex(self.model_box.findData(state.model))
-        self.model_box.blockSignals(False)
-        self.quality.set_value(state.order.quality, emit=False)
-        self._codec_section.setVisible(editable)
-
-    def _show_result(self, state: CompressState) -> None:
-        self._result_section.setVisible(state.file is None)
-        result, picture = state.result, state.picture
-        if result is None or picture is None:
-            self.figures.set_values({})
-        else:
-            encoded, size = result.encoded, len(result.encoded.data)
-            self.figures.set_values(
-                {
-                    SIZE: bytes_exact(size),
-                    SHARE: percent(size, picture.stored_bytes) if picture.stored_bytes else "",
-                    BPP: f"{encoded.bits_per_pixel:.3f}",
-                    PSNR: decibels(encoded.psnr),
-                    MS_SSIM: f"{encoded.ms_ssim:.4f}",
-                    ENCODE: seconds(encoded.seconds_encode),
-                    DECODE: seconds(encoded.seconds_decode),
-                    MODEL: result.order.model or DEFAULT_MODEL,
-                }
-            )
-        self.figures.set_stale(not state.current)
-        self._status.setText(self._status_text(state))
-
-    def _status_text(self, state: CompressState, doing: str = "") -> str:
-        if state.busy:
-            if self._services.host.state == "loading":
-                return "Waiting for the engine to load…"
-            doing = f"{doing.rstrip('.…')}…" if doing else "Compressing…" if state.result is None else "Updating…"
-            old = "" if state.result is None else f" The figures above are of quality {state.result.order.quality:.0f}."
-            return doing + old
-        if state.result is None:
-            return "Not compressed yet." if state.picture is not None else "Open, drop or paste a photo."
-        if state.stopped:
-            return f"Stopped. Picture and figures are of quality {state.result.order.quality:.0f}."
-        text = "Exact figures of the whole picture and file on show."
-        return text + " A large photo is compressed again when the slider rests." if state.large else text
-
-    def _show_header(self, state: CompressState) -> None:
-        file = state.file
-        self._header_section.setVisible(file is not None)
-        if file is None:
-            return
-        header = file.header
-        self.header.set_values(
-            {
-                SIZE: bytes_exact(len(file.data)),
-                "Picture": size_in_pixels(header.width, header.height),
-                BPP: f"{header.bits_per_pixel:.3f}",
-                "Quality": f"{header.quality:g}",
-                MODEL: header.model_name,
-                "Model hash": header.model_hash[:12],
-                "Tiles": f"{header.tiles[0]} × {header.tiles[1]}",
-                "Sections": "\n".join(f"{section.name}: {bytes_short(section.bytes)}" for section in header.sections),
-            }
-        )
-
-    def _show_rival(self, state: CompressState) -> None:
-        self.side_box.setEnabled(state.file is None)
-        self.side_box.blockSignals(True)
-        self.side_box.setCurrentIndex(self.side_box.findData(state.left_side))
-        self.side_box.blockSignals(False)
-        rival = state.rival if state.rival is not None and state.rival.codec == state.left_side else None
-        self._rival_section.setVisible(state.file is None and state.left_side != ORIGINAL)
-        if rival is None:
-            self.rival_figures.set_values({})
-        else:
-            self.rival_figures.set_values(
-                {SIZE: bytes_exact(rival.size), PSNR: decibels(rival.psnr), MS_SSIM: f"{rival.ms_ssim:.4f}"}
-            )
-        self.rival_figures.set_stale(not state.rival_current)
-
-    def _show_wait(self, state: CompressState) -> None:
-        self.again_button.setVisible(state.stopped and not state.busy and state.picture is not None)
-        self.wait.set_busy(state.busy)
-
-    @Slot(object)
-    def _on_progressed(self, progress: Progress) -> None:
-        self.wait.show_progress(progress)
-        self._status.setText(self._status_text(self.controller.state, progress.message))
-
     @Slot()
     def _on_opened(self) -> None:
         self.view.transform.fit()
@@ -429,20 +234,7 @@ class CompressPage(QWidget):
         names = {path.name: path for path in self.samples.buttons}
         self.samples.mark(names.get(state.title))
 
-    @Slot()
-    def _on_engine_changed(self) -> None:
-        self._show_result(self.controller.state)
-
     # -- what the user does
-
-    @Slot(float)
-    def _on_quality(self, quality: float) -> None:
-        self.controller.set_dragging(self.quality.dragging)
-        self.controller.set_quality(quality)
-
-    @Slot(int)
-    def _on_model_chosen(self, index: int) -> None:
-        self.controller.set_model(self.model_box.itemData(index))
 
     @Slot(int)
     def _on_side_chosen(self, index: int) -> None:

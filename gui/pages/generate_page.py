@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, QSignalBlocker, QSize, Qt, Slot
-from PySide6.QtGui import QAction, QGuiApplication, QKeySequence, QShowEvent
+from PySide6.QtGui import QAction, QGuiApplication, QShowEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QFrame,
@@ -24,6 +23,7 @@ from PySide6.QtWidgets import (
 )
 
 from gui.controllers.generate_controller import MAX_COUNT, TEMPERATURES, GenerateController, file_stem
+from gui.pages.actions import make_action
 from gui.services.context import Services
 from gui.widgets.busy import Busy
 from gui.widgets.empty_state import EmptyState
@@ -108,22 +108,18 @@ class GeneratePage(QWidget):
 
     def _build_actions(self) -> None:
         theme = self._services.theme
-
-        def action(text: str, icon: str, shortcut: str, slot: Callable[..., object]) -> QAction:
-            made = QAction(text, self)
-            made.setShortcut(QKeySequence(shortcut))
-            made.triggered.connect(slot)
-            theme.bind_icon(made, icon)
-            return made
-
-        self._generate_action = action(self.tr("Generate"), "generate", "Ctrl+Return", self._on_generate)
-        self._open_action = action(self.tr("Open picture…"), "open", "Ctrl+O", self._on_open)
-        self._save_all_action = action(self.tr("Save all…"), "save", "Ctrl+Shift+S", self._on_save_all)
-        self._save_grid_action = action(self.tr("Save grid…"), "grid", "Ctrl+G", self._on_save_grid)
-        self._copy_seed_action = action(self.tr("Copy seed"), "copy", "", self._on_copy_seed)
-        self._use_action = action(self.tr("Use all settings"), "reset", "", self._on_use_settings)
-        self._latents_action = action(self.tr("Open in Latents"), "latents", "", self._on_open_in_latents)
-        self._save_action = action(self.tr("Save…"), "save", "", self._on_save)
+        self._generate_action = make_action(
+            self, theme, self.tr("Generate"), "generate", self._on_generate, "Ctrl+Return"
+        )
+        self._open_action = make_action(self, theme, self.tr("Open picture…"), "open", self._on_open, "Ctrl+O")
+        self._save_all_action = make_action(
+            self, theme, self.tr("Save all…"), "save", self._on_save_all, "Ctrl+Shift+S"
+        )
+        self._save_grid_action = make_action(self, theme, self.tr("Save grid…"), "grid", self._on_save_grid, "Ctrl+G")
+        self._copy_seed_action = make_action(self, theme, self.tr("Copy seed"), "copy", self._on_copy_seed)
+        self._use_action = make_action(self, theme, self.tr("Use all settings"), "reset", self._on_use_settings)
+        self._latents_action = make_action(self, theme, self.tr("Open in Latents"), "latents", self._on_open_in_latents)
+        self._save_action = make_action(self, theme, self.tr("Save…"), "save", self._on_save)
         self._sample_actions = [self._copy_seed_action, self._use_action, self._latents_action, self._save_action]
 
     def _build_canvas(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ from PySide6.QtWidgets import (
 )
 
 from gui.controllers.latents_controller import EDGE_OF_DATA, OFF_DATA, RAW, STYLE, LatentsController
+from gui.pages.actions import make_action
 from gui.services.context import Services
 from gui.widgets.empty_state import EmptyState
 from gui.widgets.file_dialogs import ask_open, ask_save
@@ -122,20 +122,11 @@ class LatentsPage(QWidget):
     # Building
 
     def _build_actions(self) -> None:
-        theme = self._services.theme
-
-        def action(text: str, icon: str, shortcut: QKeySequence, slot: Callable[..., object]) -> QAction:
-            made = QAction(text, self)
-            made.setShortcut(shortcut)
-            made.triggered.connect(slot)
-            theme.bind_icon(made, icon)
-            return made
-
-        keys = QKeySequence.StandardKey
-        self._open_action = action(self.tr("Open picture…"), "open", QKeySequence("Ctrl+O"), self._on_open)
-        self._undo_action = action(self.tr("Undo"), "undo", QKeySequence(keys.Undo), self.controller.undo)
-        self._redo_action = action(self.tr("Redo"), "redo", QKeySequence("Ctrl+Shift+Z"), self.controller.redo)
-        self._save_action = action(self.tr("Save picture…"), "save", QKeySequence(keys.Save), self._on_save)
+        keys, theme = QKeySequence.StandardKey, self._services.theme
+        self._open_action = make_action(self, theme, self.tr("Open picture…"), "open", self._on_open, "Ctrl+O")
+        self._undo_action = make_action(self, theme, self.tr("Undo"), "undo", self.controller.undo, keys.Undo)
+        self._redo_action = make_action(self, theme, self.tr("Redo"), "redo", self.controller.redo, "Ctrl+Shift+Z")
+        self._save_action = make_action(self, theme, self.tr("Save picture…"), "save", self._on_save, keys.Save)
 
     def _build_canvas(self) -> None:
         self._empty = EmptyState("latents", "", "")

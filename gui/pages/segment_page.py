@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from gui.controllers.segment_controller import SegmentController, SegmentState
 from gui.controllers.wording import size_in_pixels
+from gui.pages.actions import make_action
 from gui.pages.clipboard import NOTHING, clipboard_files, clipboard_image
 from gui.pages.samples import sample_paths
 from gui.widgets.elided_label import ElidedLabel
@@ -181,19 +182,16 @@ class SegmentPage(QWidget):
         self.setFocusProxy(self.canvas)
 
     def _make_actions(self) -> None:
-        self._actions: list[QAction] = []
-        for text, icon, shortcut, call in (
-            ("Open…", "open", QKeySequence(QKeySequence.StandardKey.Open), self._on_open),
-            ("Segment", "play", QKeySequence("Ctrl+Return"), self.controller.run),
-            ("Save mask…", "save", QKeySequence(QKeySequence.StandardKey.Save), self._on_save_mask),
-            ("Save overlay…", "export", QKeySequence("Ctrl+E"), self._on_save_overlay),
-        ):
-            action = QAction(text, self)
-            action.setShortcut(shortcut)
-            action.triggered.connect(call)
-            self._services.theme.bind_icon(action, icon)
-            self._actions.append(action)
-        _, self._run_action, self._mask_action, self._overlay_action = self._actions
+        keys, theme = QKeySequence.StandardKey, self._services.theme
+        self._run_action = make_action(self, theme, "Segment", "play", self.controller.run, "Ctrl+Return")
+        self._mask_action = make_action(self, theme, "Save mask…", "save", self._on_save_mask, keys.Save)
+        self._overlay_action = make_action(self, theme, "Save overlay…", "export", self._on_save_overlay, "Ctrl+E")
+        self._actions = [
+            make_action(self, theme, "Open…", "open", self._on_open, keys.Open),
+            self._run_action,
+            self._mask_action,
+            self._overlay_action,
+        ]
 
     # -- showing
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSignalBlocker, Qt, QUrl, Slot
-from PySide6.QtGui import QAction, QDesktopServices, QImage, QKeySequence, QRegularExpressionValidator, QShowEvent
+from PySide6.QtGui import QAction, QDesktopServices, QImage, QRegularExpressionValidator, QShowEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
@@ -31,6 +30,7 @@ from PySide6.QtWidgets import (
 
 from gui.controllers.run_record import RunRecord
 from gui.controllers.train_controller import TrainController
+from gui.pages.actions import make_action
 from gui.services.context import Services
 from gui.services.jobs import remaining_text
 from gui.widgets.file_dialogs import ask_folder
@@ -108,18 +108,10 @@ class TrainPage(QWidget):
 
     def _build_actions(self) -> None:
         theme = self._services.theme
-
-        def action(text: str, icon: str, shortcut: str, slot: Callable[..., object]) -> QAction:
-            made = QAction(text, self)
-            made.setShortcut(QKeySequence(shortcut))
-            made.triggered.connect(slot)
-            theme.bind_icon(made, icon)
-            return made
-
-        self._start_action = action(self.tr("Start"), "play", "Ctrl+Return", self._on_start)
-        self._stop_action = action(self.tr("Cancel run"), "stop", "", self._on_stop)
-        self._resume_action = action(self.tr("Resume"), "redo", "", self._on_resume)
-        self._use_action = action(self.tr("Use this model"), "check", "", self._on_use_model)
+        self._start_action = make_action(self, theme, self.tr("Start"), "play", self._on_start, "Ctrl+Return")
+        self._stop_action = make_action(self, theme, self.tr("Cancel run"), "stop", self._on_stop)
+        self._resume_action = make_action(self, theme, self.tr("Resume"), "redo", self._on_resume)
+        self._use_action = make_action(self, theme, self.tr("Use this model"), "check", self._on_use_model)
 
     def _build_canvas(self) -> None:
         self._cards = RecipeCards(self.tr("Recipes"))
@@ -393,7 +385,7 @@ class TrainPage(QWidget):
         self._log_scale.setToolTip("" if positive else self.tr("Some losses of this run are 0 or below"))
         if self._plot is not None:
             self._plot.set_log_scale(positive and self._log_scale.isChecked())
-            self._plot.show_curves(record.train, record.validation)
+            self._plot.show_curves(record.train, record.validation, record.stages)
         elif not self._plot_wanted:
             self._plot_wanted = True
             task = self._services.host.run(_import_plot, engine=False)

@@ -40,6 +40,7 @@ class Job(QObject):
         finished(object): the result.
         failed(object): the `LatentStudioError`.
         cancelled(): it stopped because it was asked to.
+        cancel_asked(): `cancel` was called while it ran.
     """
 
     changed = Signal()
@@ -47,6 +48,7 @@ class Job(QObject):
     finished = Signal(object)
     failed = Signal(object)
     cancelled = Signal()
+    cancel_asked = Signal()
 
     def __init__(self, title: str, token: CancelToken, parent: QObject) -> None:
         super().__init__(parent)
@@ -81,26 +83,32 @@ class Job(QObject):
             self._end("cancelled")
         else:
             self.changed.emit()
+            self.cancel_asked.emit()
 
-    def _on_started(self) -> None:
+    def begin(self) -> None:
+        """It runs now."""
         if self.state == "waiting":
             self.state = "running"
             self._started = time.monotonic()
             self.changed.emit()
 
-    def _on_progress(self, progress: Progress) -> None:
+    def report(self, progress: Progress, eta_seconds: float | None = None) -> None:
+        """It has come further; `eta_seconds` where its owner knows better than the pace since the beginning tells."""
         if self.state != "running":
             return
         self.fraction = progress.fraction
         self.message = progress.message or self.message
         self.elapsed_seconds = time.monotonic() - self._started
-        if self.fraction >= 0.01 and self.elapsed_seconds >= 1.0:
+        if eta_seconds is not None:
+            self.eta_seconds = eta_seconds
+        elif self.fraction >= 0.01 and self.elapsed_seconds >= 1.0:
             self.eta_seconds = self.elapsed_seconds * (1.0 - self.fraction) / self.fraction
         if progress.partial is not None:
             self.partial.emit(progress.partial)
         self.changed.emit()
 
-    def _on_ended(self, value: Any, error: LatentStudioError | None) -> None:
+    def conclude(self, value: Any = None, error: LatentStudioError | None = None) -> None:
+        """It has come to its end: done, or failed or cancelled where there is an error."""
         if not self.active:
             return
         if error is None:
@@ -126,6 +134,8 @@ class Job(QObject):
 
 class Jobs(QObject):
     """The queue of jobs. They run one at a time on a thread of their own, beside the live requests.
+
+    Work that runs elsewhere is listed beside them, see `follow`.
 
     Attributes:
         jobs: every job that was not cleared, oldest first.
@@ -161,16 +171,29 @@ class Jobs(QObject):
 
     def submit(self, title: str, function: JobFunction) -> Job:
         """Queue `function(progress, cancel)`. It runs once the engine is loaded and the jobs before it have ended."""
-        assert_gui_thread()
         token = CancelToken()
-        job = Job(title, token, self)
+        job = self._add(title, token)
         key = next(self._keys)
         self._by_key[key] = job
-        self.jobs.append(job)
-        job.changed.connect(self.changed)
         self._worker.submit(partial(self._run, key, function, token))
         if not self._closed:
             self._worker.start()
+        return job
+
+    def follow(self, title: str) -> Job:
+        """A running job whose work is done elsewhere, for example in a process of its own.
+
+        Its owner calls `report` and `conclude`, and stops the work on `cancel_asked`.
+        """
+        job = self._add(title, CancelToken())
+        job.begin()
+        return job
+
+    def _add(self, title: str, token: CancelToken) -> Job:
+        assert_gui_thread()
+        job = Job(title, token, self)
+        self.jobs.append(job)
+        job.changed.connect(self.changed)
         self.added.emit(job)
         self.changed.emit()
         return job
@@ -237,15 +260,15 @@ class Jobs(QObject):
 
     def _on_started(self, key: int) -> None:
         if key in self._by_key:
-            self._by_key[key]._on_started()
+            self._by_key[key].begin()
 
     def _on_progress(self, key: int, progress: Progress) -> None:
         if key in self._by_key:
-            self._by_key[key]._on_progress(progress)
+            self._by_key[key].report(progress)
 
     def _on_ended(self, key: int, value: Any, error: LatentStudioError | None) -> None:
         if key in self._by_key:
-            self._by_key[key]._on_ended(value, error)
+            self._by_key[key].conclude(value, error)
 
 
 def remaining_text(seconds: float | None) -> str:

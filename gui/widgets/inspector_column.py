@@ -27,7 +27,8 @@ class InspectorColumn(QStackedWidget):
         self.setProperty("look", "inspector")
         self.setFixedWidth(WIDTH)
         self.setAccessibleName("Inspector")
-        self.addWidget(QWidget())
+        self._empty = QWidget()
+        self.addWidget(self._empty)
 
     def add_page(self, key: str, panel: QWidget) -> None:
         """Take in the panel of a page."""
@@ -49,8 +50,8 @@ class InspectorColumn(QStackedWidget):
         self.addWidget(area)
 
     def show_page(self, key: str) -> None:
-        """Show the panel of a page."""
-        self.setCurrentWidget(self._areas[key])
+        """Show the panel of a page; none of a page that has none yet."""
+        self.setCurrentWidget(self._areas.get(key, self._empty))
 
 
 class _WheelGuard(QObject):

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
 from PySide6.QtCore import QPoint, QPointF, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QFocusEvent, QKeyEvent, QMouseEvent, QPainter
 
@@ -201,6 +200,9 @@ class _Look:
 
     def paint(self) -> Pyramid:
         """The overlay, ready for painting. For any thread."""
+        # Not at the top: a tenth of a second, which opening the page must not take.
+        import numpy as np
+
         table = np.zeros((256, 3), np.uint8)
         shown = np.zeros(256, np.uint8)
         for number, color in enumerate(self.colors):

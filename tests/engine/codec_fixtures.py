@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from engine.compression.settings import DEFAULT_MODEL
 from engine.image import Picture
 from engine.models.card import ModelCard
 from engine.models.hyperprior_codec import HyperpriorCodec, HyperpriorCodecConfig, IntegerBias, IntegerConv
 from engine.models.store import save_model
 from engine.paths import resources, user_folder
 
-SHIPPED = resources() / "models" / "photo-codec-s.safetensors"
+SHIPPED = resources() / "models" / f"{DEFAULT_MODEL}.safetensors"
 
 SMALL = HyperpriorCodecConfig(
     latent_channels=24, hyper_channels=8, high_channels=24, low_channels=24, encoder_high_blocks=1,
@@ -39,7 +40,7 @@ def small_network(seed: int = 0) -> HyperpriorCodec:
     return network.eval()
 
 
-def write_small_model(path: Path, seed: int = 0, name: str = "photo-codec-s") -> ModelCard:
+def write_small_model(path: Path, seed: int = 0, name: str = DEFAULT_MODEL) -> ModelCard:
     """Finish the small network and save it as a codec model."""
     network = small_network(seed)
     card = network.finish([], ModelCard(name=name, family="hyperprior-codec"))
@@ -51,14 +52,14 @@ def _small_model_bytes() -> bytes:
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "photo-codec-s.safetensors"
+        path = Path(folder) / f"{DEFAULT_MODEL}.safetensors"
         write_small_model(path)
         return path.read_bytes()
 
 
 def install_small_model() -> Path:
     """Make the small codec the default one of this test's own user folders."""
-    path = user_folder("models") / "photo-codec-s.safetensors"
+    path = user_folder("models") / f"{DEFAULT_MODEL}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(_small_model_bytes())
     return path

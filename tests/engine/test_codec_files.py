@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from engine.compression import EncodeSettings, PhotoSession, decode, encode, groups, inspect
+from engine.compression import DEFAULT_MODEL, EncodeSettings, PhotoSession, decode, encode, groups, inspect
 from engine.compression.codec import latent_grid
 from engine.compression.codec_model import open_codec
 from engine.compression.entropy import GroupEncoder, Table
@@ -206,8 +206,8 @@ def test_cancelling_stops_encoder_decoder_and_session() -> None:
 def test_a_file_needs_the_very_model_that_made_it() -> None:
     install_small_model()
     data = encode(scene(40, 40), device="cpu")
-    write_small_model(user_folder("models") / "photo-codec-s.safetensors", seed=9)
-    with pytest.raises(ModelMismatch, match="photo-codec-s"):
+    write_small_model(user_folder("models") / f"{DEFAULT_MODEL}.safetensors", seed=9)
+    with pytest.raises(ModelMismatch, match=DEFAULT_MODEL):
         decode(data, device="cpu")
     install_small_model().rename(user_folder("models") / "renamed.safetensors")
     assert decode(data, strict=True, device="cpu").intact

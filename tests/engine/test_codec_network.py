@@ -158,6 +158,20 @@ def test_a_few_steps_of_training_lower_the_loss() -> None:
     assert preview is not None and preview.shape == (16, 3, 64, 64)
 
 
+def test_hyper_latents_cost_nothing_at_first_where_the_recipe_says_so() -> None:
+    pixels = torch.from_numpy(scene(64, 64).pixels).permute(2, 0, 1)[None].float() / 255
+    network = HyperpriorCodec(SMALL.model_copy(update={"hyper_warm_up": 0.5}))
+
+    def bpp(moment: TrainingMoment) -> float:
+        torch.manual_seed(2)
+        return float(network.training_loss(Batch(pixels), moment)["bpp"])
+
+    free, half, full = (bpp(TrainingMoment("main", step, 100)) for step in (0, 25, 50))
+    assert free < half < full
+    assert half == pytest.approx((free + full) / 2)
+    assert bpp(TrainingMoment("main", 99, 100)) == full == bpp(TrainingMoment("later", 0, 100, 1))
+
+
 def test_bits_are_minus_log_of_the_integrated_density() -> None:
     values = torch.arange(-400, 401, dtype=torch.float32)
     for scale in (0.11, 1.0, 7.0):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from engine.compression import EncodeSettings, PhotoSession, decode, encode, inspect
-from engine.compression.codec import analyse, windows
+from engine.compression.codec import Window, analyse, windows
 from engine.compression.codec_model import open_codec
 from engine.compression.groups import decode_group, encode_group
 from engine.compression.refinement import GroupRefiner
@@ -71,7 +71,7 @@ def test_groups_are_refined_amid_their_surroundings() -> None:
     """A picture of several groups and windows, odd in size: whole, sound and no dearer than without refinement."""
     install_small_model()
     picture = scene(1050, 530)
-    assert len(list(windows(34, 66))) == 2
+    assert len(list(windows(Window(0, 34, 0, 66)))) == 2
     plain = encode(picture, EncodeSettings(quality=40), device="cpu")
     refined = encode(picture, EncodeSettings(quality=40, effort=1), device="cpu")
     assert decode(refined, strict=True, device="cpu").intact

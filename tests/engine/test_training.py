@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from engine.errors import DataError, RecipeError, TrainingError, UsageError
@@ -95,6 +96,22 @@ def test_a_run_leaves_a_model_that_loads_a_log_and_samples(recipe: Recipe, tmp_p
     assert events[-1] == "finished"
     with Image.open(tmp_path / "run" / "samples" / "step-000012.png") as sheet:
         assert sheet.size[0] > 32
+
+
+def test_a_run_starts_from_another_model_but_for_what_it_learns_anew(recipe: Recipe, tmp_path: Path) -> None:
+    first = train(recipe, tmp_path / "first", device="cpu")
+    assert first is not None
+    still = recipe.stages[0].model_copy(update={"steps": 1, "learning_rate": 1e-12, "warmup_steps": 0})
+    settings = recipe.training.model_copy(update={"start_from": str(first), "start_without": ("classifier",)})
+    second = train(
+        recipe.model_copy(update={"seed": 4, "stages": (still,), "training": settings}),
+        tmp_path / "second",
+        device="cpu",
+    )
+    assert second is not None
+    before, after = (dict(load_model(path).network.named_parameters()) for path in (first, second))
+    for name, value in after.items():
+        assert torch.equal(value, before[name]) is not name.startswith("classifier"), name
 
 
 def test_a_stopped_run_resumes_to_the_same_curve(recipe: Recipe, tmp_path: Path) -> None:

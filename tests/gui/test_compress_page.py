@@ -22,7 +22,8 @@ from engine.paths import resources, user_folder
 from gui.controllers import compress_controller
 from gui.controllers.compress_controller import CompressController
 from gui.controllers.wording import bytes_exact
-from gui.pages.compress_page import BPP, MODEL, MS_SSIM, PSNR, SHARE, SIZE, CompressPage
+from gui.pages.compress_inspector import BPP, MODEL, MS_SSIM, PSNR, SHARE, SIZE
+from gui.pages.compress_page import CompressPage
 from gui.pages.samples import sample_paths
 from gui.services.context import Services
 from gui.services.notices import Notice
@@ -117,28 +118,28 @@ def test_opens_with_a_sample_and_exact_figures(qtbot: QtBot, page: CompressPage)
     wait_current(qtbot, page)
     result = page.controller.state.result
     assert result is not None
-    assert page.figures.value(SIZE) == bytes_exact(len(result.encoded.data))
+    assert page.inspector().figures.value(SIZE) == bytes_exact(len(result.encoded.data))
     assert page.view.divided
     for name in (SHARE, BPP, PSNR, MS_SSIM, MODEL):
-        assert page.figures.value(name) != "–"
+        assert page.inspector().figures.value(name) != "–"
 
 
 def test_figures_follow_the_last_value_of_a_drag(qtbot: QtBot, page: CompressPage, photo: Path) -> None:
     open_and_wait(qtbot, page, photo)
-    before = page.figures.value(SIZE)
+    before = page.inspector().figures.value(SIZE)
     for value in (60, 72, 85, 90, 97):
-        page.quality.set_value(value)
+        page.inspector().quality.set_value(value)
         assert not page.controller.state.current
     assert "updating" in page.view._right_label
-    assert page.figures.stale
-    assert "Updating" in page._status.text()
+    assert page.inspector().figures.stale
+    assert "Updating" in page.inspector()._status.text()
     wait_current(qtbot, page)
     result = page.controller.state.result
     assert result is not None
     assert result.order.quality == 97
     assert inspect(result.encoded.data).quality == 97
-    assert page.figures.value(SIZE) == bytes_exact(len(result.encoded.data)) != before
-    assert not page.figures.stale
+    assert page.inspector().figures.value(SIZE) == bytes_exact(len(result.encoded.data)) != before
+    assert not page.inspector().figures.stale
     assert "updating" not in page.view._right_label
 
 
@@ -159,15 +160,15 @@ def test_while_the_slider_is_held_running_work_is_finished_and_the_last_value_fo
 def test_going_back_to_a_quality_is_instant(qtbot: QtBot, page: CompressPage, photo: Path) -> None:
     open_and_wait(qtbot, page, photo)
     first = page.controller.state.result
-    page.quality.set_value(80)
+    page.inspector().quality.set_value(80)
     wait_current(qtbot, page)
-    page.quality.set_value(50)
+    page.inspector().quality.set_value(50)
     assert page.controller.state.current
     assert page.controller.state.result is first
 
 
 def test_quality_is_remembered_for_the_next_session(qtbot: QtBot, page: CompressPage, services: Services) -> None:
-    page.quality.set_value(33)
+    page.inspector().quality.set_value(33)
     assert CompressController(services, page).state.order.quality == 33
 
 
@@ -198,10 +199,10 @@ def test_saved_file_is_the_one_shown_and_opens_to_the_same_pixels(
     file = page.controller.state.file
     assert file is not None
     np.testing.assert_array_equal(file.picture.pixels, result.encoded.decoded.pixels)
-    assert page.header.value("Picture") == "144 × 96"
-    assert page.header.value(SIZE) == bytes_exact(len(result.encoded.data))
-    assert page._header_section.isVisibleTo(page.inspector())
-    assert not page._codec_section.isVisibleTo(page.inspector())
+    assert page.inspector().header.value("Picture") == "144 × 96"
+    assert page.inspector().header.value(SIZE) == bytes_exact(len(result.encoded.data))
+    assert page.inspector()._header_section.isVisibleTo(page.inspector())
+    assert not page.inspector()._codec_section.isVisibleTo(page.inspector())
 
 
 def test_exported_png_holds_the_decoded_pixels(qtbot: QtBot, page: CompressPage, photo: Path, tmp_path: Path) -> None:
@@ -224,8 +225,8 @@ def test_a_rival_of_the_same_size_appears_at_the_left(
     rival = page.controller.state.rival
     assert rival is not None
     assert rival.codec == codec
-    assert page.rival_figures.value(SIZE) == bytes_exact(rival.size)
-    page.quality.set_value(80)
+    assert page.inspector().rival_figures.value(SIZE) == bytes_exact(rival.size)
+    page.inspector().quality.set_value(80)
     assert not page.controller.state.rival_current
     qtbot.waitUntil(lambda: page.controller.state.rival_current, timeout=PATIENCE)
 
@@ -264,7 +265,7 @@ def test_a_bad_file_gives_a_notice_and_the_page_keeps_its_content(
         before.result,
         "",
     )
-    page.quality.set_value(20)
+    page.inspector().quality.set_value(20)
     wait_current(qtbot, page)
 
 
@@ -299,7 +300,7 @@ def test_pasted_pictures_and_files_open(qtbot: QtBot, page: CompressPage, photo:
     picture = page.controller.state.picture
     assert picture is not None
     np.testing.assert_array_equal(picture.pixels, pixels)
-    assert page.figures.value(SHARE) == "–"
+    assert page.inspector().figures.value(SHARE) == "–"
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(str(photo))])
     QGuiApplication.clipboard().setMimeData(data)
@@ -344,8 +345,8 @@ def test_large_photos_wait_for_the_slider_to_rest_and_can_be_cancelled(
     controller.cancel()
     assert controller.state.stopped
     assert controller.state.result is first
-    assert page.again_button.isVisibleTo(page.inspector())
-    QTest.mouseClick(page.again_button, Qt.MouseButton.LeftButton)
+    assert page.inspector().again_button.isVisibleTo(page.inspector())
+    QTest.mouseClick(page.inspector().again_button, Qt.MouseButton.LeftButton)
     wait_current(qtbot, page)
     result = controller.state.result
     assert result is not None
@@ -361,7 +362,7 @@ def test_metadata_is_kept_or_left_out_by_choice(qtbot: QtBot, page: CompressPage
     picture = page.controller.decoded_picture()
     assert picture is not None
     assert b"Camera maker" in (picture.exif or b"")
-    page.metadata.setChecked(False)
+    page.inspector().metadata.setChecked(False)
     wait_current(qtbot, page)
     picture = page.controller.decoded_picture()
     assert picture is not None

@@ -66,7 +66,8 @@ class Recorder(QWidget):
 class RecorderEntry(PageEntry):
     """Builds a `Recorder` without a module of its own."""
 
-    def create(self, services: Services) -> Recorder:  # type: ignore[override]
+    def create(self, services: Services):
+        yield
         return Recorder()
 
 
@@ -74,6 +75,7 @@ class BrokenEntry(PageEntry):
     """A page that cannot be built."""
 
     def create(self, services: Services):
+        yield
         raise PictureError("The page's sample is damaged.", "Install again.")
 
 
@@ -98,20 +100,42 @@ def recorder(window: MainWindow, key: str) -> Recorder:
 def test_pages_are_built_when_first_shown(plain: MainWindow, qtbot: QtBot) -> None:
     assert set(plain.pages) == {"one"}
     qtbot.keyClick(plain, Qt.Key.Key_2, Qt.KeyboardModifier.ControlModifier)
-    assert plain.current == "two" and set(plain.pages) == {"one", "two"}
-    assert plain.windowTitle() == "Two · Latent Studio"
+    assert plain.current == "two" and plain.windowTitle() == "Two · Latent Studio"
+    qtbot.waitUntil(lambda: recorder_shown(plain, "two"))
+    assert set(plain.pages) == {"one", "two"}
 
 
-def test_a_page_that_cannot_be_built_says_why_and_the_others_work(plain: MainWindow) -> None:
+def recorder_shown(window: MainWindow, key: str) -> bool:
+    return key in window.pages and recorder(window, key).isVisible() and recorder(window, key).panel.isVisible()
+
+
+def test_a_page_left_while_it_is_built_is_finished_when_it_is_wanted_again(plain: MainWindow, qtbot: QtBot) -> None:
+    plain.show_page("two")
+    plain.show_page("one")
+    QApplication.processEvents()
+    assert recorder_shown(plain, "one") and set(plain.pages) == {"one"}
+    plain.show_page("two")
+    qtbot.waitUntil(lambda: recorder_shown(plain, "two"))
+
+
+def test_files_dropped_while_a_page_is_built_are_opened_by_it(plain: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:
+    plain.show_page("two")
+    plain.open_paths([tmp_path])
+    qtbot.waitUntil(lambda: "two" in plain.pages and recorder(plain, "two").opened == [tmp_path])
+    assert recorder(plain, "one").opened == []
+
+
+def test_a_page_that_cannot_be_built_says_why_and_the_others_work(plain: MainWindow, qtbot: QtBot) -> None:
     plain.show_page("broken")
+    qtbot.waitUntil(lambda: plain.findChild(Toast) is not None)
     toast = plain.findChild(Toast)
     assert toast is not None and "sample is damaged" in toast.accessibleName()
-    plain.show_page("two")
+    plain.page("two")
     assert recorder(plain, "two").isVisible()
 
 
 def test_dropped_files_reach_the_page_in_view(plain: MainWindow, tmp_path: Path) -> None:
-    plain.show_page("two")
+    plain.page("two")
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(str(tmp_path)), QUrl("https://example.org/a.png")])
     event = QDropEvent(
@@ -176,7 +200,7 @@ def test_page_and_size_come_back_after_a_restart(qtbot: QtBot, tmp_path: Path) -
             window.show()
         sizes.append((window.size().toTuple(), window.current))
         window.resize(1024, 712)
-        window.show_page("two")
+        window.page("two")
         window.close_without_asking()
         window.deleteLater()
     assert sizes == [((1280, 800), "one"), ((1024, 712), "two")]
@@ -253,8 +277,7 @@ def notices_text(dialog: DetailsDialog) -> str:
 
 @pytest.mark.parametrize("key", KEYS)
 def test_every_control_of_every_page_has_a_name_and_can_be_reached(window: MainWindow, key: str) -> None:
-    window.show_page(key)
-    assert key in window.pages, window.services.notices.last_error
+    window.page(key)
     QApplication.processEvents()
     nameless = [describe(child) for child in controls(window) if not name_of(child)]
     assert nameless == []
@@ -301,7 +324,7 @@ def describe(child: QWidget) -> str:
 
 def test_the_window_follows_the_theme_on_every_page(window: MainWindow, qtbot: QtBot) -> None:
     for key in KEYS:
-        window.show_page(key)
+        window.page(key)
         for mode in ("dark", "light"):
             window.services.theme.set_mode(mode)
             QApplication.processEvents()
@@ -312,7 +335,7 @@ def test_the_window_follows_the_theme_on_every_page(window: MainWindow, qtbot: Q
 
 def test_nothing_moves_the_window_beyond_its_smallest_size(window: MainWindow) -> None:
     for key in KEYS:
-        window.show_page(key)
+        window.page(key)
         window.resize(1024, 680)
         QApplication.processEvents()
         assert window.size().toTuple() == (1024, 680), f"{key} does not fit"
@@ -320,7 +343,7 @@ def test_nothing_moves_the_window_beyond_its_smallest_size(window: MainWindow) -
 
 def test_closing_the_window_leaves_no_thread(window: MainWindow, qtbot: QtBot) -> None:
     for key in KEYS:
-        window.show_page(key)
+        window.page(key)
     window.close_without_asking()
     QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
     assert not {"engine", "files", "jobs"} & {thread.name for thread in threading.enumerate()}

@@ -163,6 +163,23 @@ def test_a_cancelled_run_keeps_its_checkpoint_and_goes_on_from_it(qtbot: QtBot, 
     assert (again.outcome, again.train) == ("stopped", shown.train)
 
 
+def test_a_run_is_one_of_the_jobs_and_is_stopped_from_there(qtbot: QtBot, page: TrainPage, services: Services) -> None:
+    choose(qtbot, page, "endless")
+    page.controller.start()
+    qtbot.waitUntil(lambda: any(job.fraction > 0 for job in services.jobs.active), timeout=PROCESS)
+    job = services.jobs.running
+    assert job is not None
+    assert job.title == "Training endless"
+    assert "of 1000000" in job.message
+    with qtbot.waitSignal(job.cancelled, timeout=PROCESS):
+        job.cancel()
+        assert page.controller.stopping
+    shown = page.controller.state.shown
+    assert shown is not None
+    assert (shown.outcome, shown.can_resume) == ("stopped", True)
+    assert not services.jobs.active
+
+
 def test_missing_pictures_are_said_and_own_ones_offered(qtbot: QtBot, page: TrainPage, pictures: Path) -> None:
     choose(qtbot, page, "lost")
     assert page.controller.state.data.state == "missing"
@@ -262,6 +279,26 @@ def test_a_resumed_run_has_every_step_once(tmp_path: Path) -> None:
     assert record.train[-1] == (30, 0.5)
     record.add({"event": "step", "step": "x", "loss": None})
     assert record.step == 30
+
+
+def test_losses_of_two_stages_are_two_lines(qtbot: QtBot, services: Services, tmp_path: Path) -> None:
+    record = RunRecord(tmp_path)
+    record.add({"event": "start", "recipe": "two", "resumed_at": 0})
+    for step, stage, loss in ((10, "vae", -2.0), (20, "vae", -4.0), (30, "flow", 0.5), (40, "flow", 0.4)):
+        record.add({"event": "step", "step": step, "total": 40, "stage": stage, "loss": loss})
+        record.add(
+            {"event": "validation", "step": step, "total": 40, "stage": stage, "loss": -3.0, "flow_loss": loss + 1}
+        )
+    assert record.stages == [(0, "vae"), (20, "flow")]
+    assert record.validation == [(10, -3.0), (20, -3.0), (30, 1.5), (40, 1.4)]
+    plot = LossPlot("Loss over steps")
+    qtbot.addWidget(plot)
+    plot.set_smoothing(0.9)
+    plot.show_curves(record.train, record.validation, record.stages)
+    training, held_out = plot.shown()
+    assert training[0] == -2.0 and training[2] == 0.5, "smoothing begins anew with the stage"
+    assert held_out == [-3.0, -3.0, 1.5, 1.4]
+    assert [line.label.format for line in plot._borders] == ["flow"]
 
 
 def test_smoothing_has_no_bias_at_its_start() -> None:

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 import main
+from engine.compression.settings import DEFAULT_MODEL
 from engine.image import encode_png, open_picture
 from engine.paths import resources
 from tests.engine.codec_fixtures import write_small_model
@@ -35,7 +36,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A user's folders with a small codec as the default one."""
     folder = tmp_path_factory.mktemp("user")
     (folder / "data/LatentStudio/models").mkdir(parents=True)
-    write_small_model(folder / "data/LatentStudio/models/photo-codec-s.safetensors")
+    write_small_model(folder / f"data/LatentStudio/models/{DEFAULT_MODEL}.safetensors")
     return folder
 
 
@@ -117,13 +118,18 @@ assert not heavy, heavy
         (["photo.jpg"], "There is no file photo.jpg"),
         (["compress"], "Missing argument"),
         (["compress", "x.png", "-q", "101"], "less than or equal to 100"),
-        (["compress", str(PHOTO), "--model", "photo-codec"], "Did you mean 'photo-codec-s'"),
+        (["compress", str(PHOTO), "-q", "50", "--size", "20kB"], "-q and --size exclude one another"),
+        (["compress", str(PHOTO), "--bpp", "1", "--psnr", "30", "--ms-ssim", "0.9"], "exclude one another"),
+        (["compress", str(PHOTO), "--size", "20 pounds"], "is no file size"),
+        (["compress", str(PHOTO), "--bpp", "0"], "Use a number above 0"),
+        (["compress", str(PHOTO), "--ms-ssim", "1.5"], "MS-SSIM is 1.5"),
+        (["compress", str(PHOTO), "--model", "photo-codec"], "Did you mean 'photo-codec"),
         (["compress", str(PHOTO), "--device", "tpu"], "There is no device 'tpu'"),
         (["compress", str(PHOTO), str(NUCLEI), "--out", "both.lsi"], "Give a folder"),
         (["generate", "nosuch", "--class", "1"], "There is no model 'nosuch'"),
-        (["generate", "photo-codec-s", "--attr", "hair"], "family"),
+        (["generate", DEFAULT_MODEL, "--attr", "hair"], "family"),
         (["train", "nosuch"], "There is no recipe 'nosuch'"),
-        (["evaluate", "photo-codec-s", "--data", "kodk"], "Did you mean 'kodak'"),
+        (["evaluate", DEFAULT_MODEL, "--data", "kodk"], "Did you mean 'kodak'"),
     ],
 )
 def test_wrong_usage_is_explained(program: Program, arguments: list[str], sentence: str) -> None:
@@ -170,6 +176,44 @@ def test_compress_and_decode_a_folder_with_bad_files(home: Path, program: Progra
     )
 
 
+def test_compress_to_targets(program: Program, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    small_photo(photos / "one.png", (256, 192))
+    small_photo(photos / "tiny.png", (48, 32))
+    small_photo(photos / "large.png", (640, 480))
+    files: dict[int, dict] = {}
+    for quality in (0, 60):
+        done = program("compress", photos / "one.png", "-q", quality, "--out", tmp_path / f"q{quality}", "--json")
+        files[quality] = json.loads(done.stdout)["files"][0]
+        assert files[quality]["quality"] == quality
+
+    # A folder: one photo reaches the size, one needs less at the highest quality, one cannot be made so small.
+    wish = files[60]["compressed_bytes"]
+    out = tmp_path / "out"
+    done = program("compress", photos, "--size", f"{wish}bytes", "--out", out, "--json")
+    assert done.returncode == 1
+    report = json.loads(done.stdout)
+    reached = {Path(file["target"]).name: file for file in report["files"]}
+    assert set(reached) == {"one.lsi", "tiny.lsi"} == {path.name for path in out.iterdir()}
+    assert 0.98 * wish <= (out / "one.lsi").stat().st_size <= wish and reached["one.lsi"]["target_note"] == ""
+    assert 0 < reached["one.lsi"]["quality"] <= 100
+    assert "Quality 100, the highest" in reached["tiny.lsi"]["target_note"]
+    assert "large.png" in report["failed"][0]["file"] and "Even at quality 0" in report["failed"][0]["problem"]
+    complaints = done.stderr.strip().splitlines()
+    assert len(complaints) == 2 and "tiny.png" in done.stderr and "large.png" in done.stderr
+
+    bpp = files[60]["bits_per_pixel"]
+    shown = program("compress", photos / "one.png", "--bpp", bpp, "--out", tmp_path / "bpp")
+    assert shown.returncode == 0 and "quality" in shown.stdout
+    facts = json.loads(program("info", tmp_path / "bpp/one.lsi", "--json").stdout)
+    assert 0.98 * bpp <= facts["bits_per_pixel"] <= bpp
+    for option, name in (("--psnr", "psnr"), ("--ms-ssim", "ms_ssim")):
+        target = tmp_path / f"{name}.lsi"
+        done = program("compress", photos / "one.png", option, files[0][name], "--out", target, "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["files"][0][name] >= files[0][name]
+
+
 def test_same_names_do_not_overwrite_each_other(program: Program, tmp_path: Path) -> None:
     first, second = small_photo(tmp_path / "a/x.png"), small_photo(tmp_path / "b/x.png", (32, 32))
     done = program("compress", first, second, "--out", tmp_path / "out")
@@ -183,7 +227,7 @@ def test_info_and_damage(program: Program, tmp_path: Path) -> None:
     file = tmp_path / "photo.lsi"
     facts = json.loads(program("info", file, "--json").stdout)
     assert (facts["width"], facts["height"], facts["quality"], facts["tiles"]) == (640, 560, 60.0, 4)
-    assert facts["model"] == "photo-codec-s" and facts["bytes"] == file.stat().st_size and facts["problems"] == []
+    assert facts["model"] == DEFAULT_MODEL and facts["bytes"] == file.stat().st_size and facts["problems"] == []
 
     # The last bytes belong to the last group of pixels; the other three can be saved.
     data = bytearray(file.read_bytes())
@@ -200,6 +244,24 @@ def test_info_and_damage(program: Program, tmp_path: Path) -> None:
         for command in ("info", "decode"):
             done = program(command, tmp_path / name)
             assert done.returncode == 1 and name in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_region_is_decoded(program: Program, tmp_path: Path) -> None:
+    photo = small_photo(tmp_path / "photo.png", (640, 560))
+    assert program("compress", photo, "-q", 60).returncode == 0
+    file, whole, part = tmp_path / "photo.lsi", tmp_path / "whole.png", tmp_path / "part.png"
+    assert program("decode", file, "--out", whole).returncode == 0
+    done = program("decode", file, "--out", part, "--region", "490, 20, 60, 333", "--json")
+    assert done.returncode == 0, done.stderr
+    assert [(report["width"], report["height"]) for report in json.loads(done.stdout)["files"]] == [(60, 333)]
+    assert np.array_equal(open_picture(part).pixels, open_picture(whole).pixels[20:353, 490:550])
+
+    outside = program("decode", file, "--out", tmp_path / "no.png", "--region", "600,0,41,10")
+    assert outside.returncode == 1 and "photo.lsi" in outside.stderr and "640 x 560 pixels" in outside.stderr
+    for wrong in ("1,2,3", "1,2,3,x", "10x10"):
+        done = program("decode", file, "--out", tmp_path / "no.png", "--region", wrong)
+        assert done.returncode == 2 and "X,Y,WIDTH,HEIGHT" in done.stderr
+    assert not (tmp_path / "no.png").exists()
 
 
 def test_unwritable_target(program: Program, tmp_path: Path) -> None:
@@ -229,9 +291,9 @@ sys.exit(run_command(["crash"]))
 def test_version_and_lists(program: Program) -> None:
     assert program("--version").stdout.startswith("Latent Studio ")
     recipes = json.loads(program("recipes", "--json").stdout)
-    assert {"digits-cvae", "photo-codec-s"} <= {recipe["name"] for recipe in recipes}
+    assert {"digits-cvae", DEFAULT_MODEL} <= {recipe["name"] for recipe in recipes}
     models = json.loads(program("models", "--json").stdout)
-    assert "photo-codec-s" in {model["name"] for model in models}
+    assert DEFAULT_MODEL in {model["name"] for model in models}
 
 
 RECIPE = """
@@ -282,7 +344,7 @@ def test_train_prints_events_and_evaluate_measures(home: Path, program: Program,
 
 
 def test_evaluate_a_codec_on_real_files(program: Program, shared_data: Path) -> None:
-    arguments = ("evaluate", "photo-codec-s", "--data", "kodak", "--limit", 1, "--data-root", shared_data, "--json")
+    arguments = ("evaluate", DEFAULT_MODEL, "--data", "kodak", "--limit", 1, "--data-root", shared_data, "--json")
     done = program(*arguments)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
@@ -322,7 +384,7 @@ def test_segment_files_and_folders(program: Program, tmp_path: Path) -> None:
     assert len(list((tmp_path / "all").glob("*-mask.png"))) == len(list((tmp_path / "all").glob("*-overlay.png"))) == 3
 
 
-@shipped("photo-codec-s", "digits-cvae", "faces-cvae", "nuclei-segmenter")
+@shipped(DEFAULT_MODEL, "digits-cvae", "faces-cvae", "nuclei-segmenter")
 @pytest.mark.slow
 def test_demo_does_the_whole_main_job(program: Program, tmp_path: Path) -> None:
     out = tmp_path / "demo"

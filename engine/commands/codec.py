@@ -63,6 +63,9 @@ def compress(
     metadata: Annotated[
         bool, typer.Option("--metadata/--no-metadata", help="Keep EXIF; the place (GPS) is always removed.")
     ] = True,
+    effort: Annotated[
+        int, typer.Option(min=0, max=3, help="0 is fast; 1 to 3 search ever longer for smaller files of equal PSNR.")
+    ] = 0,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
     device: DeviceOption = None,
@@ -77,7 +80,11 @@ def compress(
 
     target = _target(quality, size, bpp, psnr, ms_ssim)
     settings = EncodeSettings(
-        quality=50.0 if quality is None else quality, model=model, keep_metadata=metadata, target=target
+        quality=50.0 if quality is None else quality,
+        model=model,
+        keep_metadata=metadata,
+        target=target,
+        effort=effort,
     )
     chosen = compute_device()
     open_codec(model, chosen)  # a wrong model fails once, and its loading is not in the first photo's seconds

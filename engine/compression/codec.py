@@ -29,7 +29,8 @@ from engine.compression.container import (
     write_container,
 )
 from engine.compression.groups import ZERO_MARGIN, decode_group, encode_group
-from engine.compression.settings import EncodeSettings
+from engine.compression.refinement import GroupRefiner
+from engine.compression.settings import EFFORT_PASSES, EncodeSettings
 from engine.compression.side_data import clean_exif, make_preview, open_preview, pack_alpha, unpack_alpha
 from engine.errors import DamagedFile
 from engine.image import Picture
@@ -108,13 +109,16 @@ def encode(
     device: DeviceWish = None,
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
+    enough: CancelToken | None = None,
 ) -> bytes:
     """Compress a picture.
 
     Args:
         picture: any size from 1 x 1 to the format's limits.
-        settings: quality or target, model, metadata.
-        device: where the transforms run; the entropy path always runs on the CPU.
+        settings: quality or target, model, metadata, effort.
+        device: where the transforms run; the entropy path and any refinement always run on the CPU.
+        enough: once set, refinement ends with the best that it has found; the file is whole all the same. Not read
+            while a target is searched for.
 
     Returns:
         The bytes of an .lsi file.
@@ -123,7 +127,7 @@ def encode(
         UsageError, ModelError: the model is not at hand or no codec.
         LimitError: the picture is too large.
         TargetNotReached: no quality gives what `settings.target` asks for.
-        Cancelled: `cancel` was set; it is read between windows and groups.
+        Cancelled: `cancel` was set; it is read between windows, groups and passes of refinement.
     """
     if settings.target is not None:
         from engine.compression.targeting import encode_to_target  # it builds on this module
@@ -131,18 +135,23 @@ def encode(
         return encode_to_target(picture, settings, device=device, progress=progress, cancel=cancel).data
     check_size(picture.width, picture.height)
     codec = open_codec(settings.model, device)
-    return encode_latents(codec, picture, settings, analyse(codec, picture), progress, cancel or never_cancelled())
+    analysed = analyse(codec, picture)
+    return encode_latents(codec, picture, settings, analysed, progress, cancel or never_cancelled(), enough)
 
 
 def analyse(codec: CodecModel, picture: Picture) -> Iterator[tuple[Window, Tensor]]:
     """Latents (M, h, w) of each window, before any gain: the part of encoding that every quality shares."""
     rows, columns = latent_grid(picture.width, picture.height)
-    halo = codec.entropy_network.analysis_halo
     for window in windows(Window(0, rows, 0, columns)):
-        seen = window.grown(halo, rows, columns)
-        latents = codec.analyse(_pixels_of(picture.pixels, seen))
-        top, left = window.top - seen.top, window.left - seen.left
-        yield window, latents[:, top : top + window.bottom - window.top, left : left + window.right - window.left]
+        yield window, _latents_of(codec, picture, window)
+
+
+def _latents_of(codec: CodecModel, picture: Picture, window: Window) -> Tensor:
+    """Latents (M, h, w) of a window as the whole picture has them, before any gain."""
+    seen = window.grown(codec.entropy_network.analysis_halo, *latent_grid(picture.width, picture.height))
+    latents = codec.analyse(_pixels_of(picture.pixels, seen))
+    top, left = window.top - seen.top, window.left - seen.left
+    return latents[:, top : top + window.bottom - window.top, left : left + window.right - window.left]
 
 
 def encode_latents(
@@ -152,10 +161,13 @@ def encode_latents(
     analysed: Iterable[tuple[Window, Tensor]],
     progress: ProgressCallback,
     cancel: CancelToken,
+    enough: CancelToken | None = None,
 ) -> bytes:
-    """The part of encoding that depends on the quality: gains, entropy coding, file."""
+    """The part of encoding that depends on the quality: gains, refinement, entropy coding, file."""
     quality = round(settings.quality * 100) / 100
-    groups = encode_groups(codec, picture, quality, analysed, progress, cancel)
+    groups = encode_groups(
+        codec, picture, quality, analysed, progress, cancel, effort=settings.effort, enough=enough or never_cancelled()
+    )
     preview = make_preview(picture.pixels, sum(len(group.stream) for group in groups))
     return assemble(codec, picture, quality, groups, side_data(picture, settings), preview)
 
@@ -168,13 +180,16 @@ def encode_groups(
     progress: ProgressCallback,
     cancel: CancelToken,
     zero_margin: float = ZERO_MARGIN,
+    effort: int = 0,
+    enough: CancelToken | None = None,
 ) -> list[EncodedGroup]:
-    """All groups of a picture in raster order, coded at a quality of whole hundredths."""
+    """All groups of a picture in raster order, coded at a quality of whole hundredths; see `encode` for the rest."""
     columns, rows = group_grid(picture.width, picture.height)
     gain, level = codec.quantising_gain(quality), codec.level(quality)
     groups: list[EncodedGroup | None] = [None] * (columns * rows)
-    done = 0
-    progress(Progress(0, len(groups), "Compressing"))
+    done, passes = 0, EFFORT_PASSES[effort]
+    total = len(groups) * (passes + 1)
+    progress(Progress(0, total, "Compressing"))
     cancel.raise_if_cancelled()
     for window, latents in analysed:
         scaled = latents * gain
@@ -183,10 +198,20 @@ def encode_groups(
                 cancel.raise_if_cancelled()
                 y, x = top - window.top, left - window.left
                 part = scaled[:, y : y + GROUP_LATENTS, x : x + GROUP_LATENTS].contiguous()
-                encoded = encode_group(codec, part, level, zero_margin)
-                groups[top // GROUP_LATENTS * columns + left // GROUP_LATENTS] = encoded
+                number = top // GROUP_LATENTS * columns + left // GROUP_LATENTS
+                if passes:
+                    message = f"Refining: part {done + 1} of {len(groups)}"
+
+                    def step(count: int, before: int = done * (passes + 1), message: str = message) -> None:
+                        progress(Progress(before + count, total, message))
+
+                    box = Window(top, top + part.shape[1], left, left + part.shape[2])
+                    refiner = _refiner(codec, picture, box, part, quality)
+                    groups[number] = refiner.run(passes, step, cancel, enough or never_cancelled())
+                else:
+                    groups[number] = encode_group(codec, part, level, zero_margin)
                 done += 1
-                progress(Progress(done, len(groups), f"Compressing: part {done} of {len(groups)}"))
+                progress(Progress(done * (passes + 1), total, f"Compressing: part {done} of {len(groups)}"))
     return [group for group in groups if group is not None]
 
 
@@ -227,6 +252,18 @@ def assemble(
         exif=beside.exif,
         alpha=beside.alpha,
     )
+
+
+def _refiner(codec: CodecModel, picture: Picture, box: Window, latents: Tensor, quality: float) -> GroupRefiner:
+    """The refiner of the group in `box` with these latents, after the quantising gain."""
+    seen = box.grown(codec.entropy_network.synthesis_halo, *latent_grid(picture.width, picture.height))
+    region = _latents_of(codec, picture, seen) * codec.quantising_gain(quality)
+    top, left = box.top - seen.top, box.left - seen.left
+    region[:, top : top + latents.shape[1], left : left + latents.shape[2]] = latents
+    return GroupRefiner(
+        codec, _pixels_of(picture.pixels, seen), region, top=top, left=left, height=latents.shape[1],
+        width=latents.shape[2], quality=quality,
+    )  # fmt: skip
 
 
 def decode(

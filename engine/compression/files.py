@@ -69,8 +69,12 @@ def compress_file(
     device: DeviceWish = None,
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
+    enough: CancelToken | None = None,
 ) -> FileReport:
     """Compress a picture file; the result is decoded once, which checks it and gives the figures, before it is kept.
+
+    Args:
+        enough: once set, refinement (`EncodeSettings.effort`) ends with the best that it has found.
 
     Raises:
         PictureError, LimitError: the source cannot be read.
@@ -84,7 +88,7 @@ def compress_file(
     picture = open_picture(source)
     started = time.perf_counter()
     if settings.target is None:
-        data, note = encode(picture, settings, device=device, progress=progress, cancel=cancel), ""
+        data, note = encode(picture, settings, device=device, progress=progress, cancel=cancel, enough=enough), ""
     else:
         found = encode_to_target(picture, settings, device=device, progress=progress, cancel=cancel)
         data, note = found.data, found.note

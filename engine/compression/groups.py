@@ -25,6 +25,9 @@ ZERO_MARGIN = 0.1
 # (values wanted at these places?, means in 1/16 steps, bins) -> symbols; all flat arrays in the same order.
 Visit = Callable[[int, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
+# (distances of the latents from their means, their bins, their places in the flattened group) -> symbols, all flat.
+Decide = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
 
 def encode_group(codec: CodecModel, latents: Tensor, level: int, zero_margin: float = ZERO_MARGIN) -> EncodedGroup:
     """Code latents (M, h, w), h and w up to 32, float on the CPU, after the quantising gain.
@@ -32,9 +35,7 @@ def encode_group(codec: CodecModel, latents: Tensor, level: int, zero_margin: fl
     `zero_margin`, 0 or more, is the encoder's choice alone: a smaller one gives a larger and better file, and decoders
     need not know it.
     """
-    encoder = GroupEncoder()
-    hyper, decoded = _write_group(encoder, codec, latents, level, zero_margin)
-    return EncodedGroup(encoder.finish(), symbol_checksum(hyper, decoded))
+    return code_group(codec, latents.numpy(), hyper_symbols(codec, latents), level, nearest(zero_margin))[0]
 
 
 def estimate_group(
@@ -42,32 +43,63 @@ def estimate_group(
 ) -> tuple[float, np.ndarray]:
     """What `encode_group` would give: the bits that the tables promise, and the decoded latents in 1/16 steps."""
     counter = BitCounter()
-    _, decoded = _write_group(counter, codec, latents, level, zero_margin)
+    hyper = hyper_symbols(codec, latents)
+    decoded = _write_group(counter, codec, latents.numpy(), hyper, level, nearest(zero_margin))
     return counter.bits, decoded
 
 
-def _write_group(
-    encoder: GroupEncoder | BitCounter, codec: CodecModel, latents: Tensor, level: int, zero_margin: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Quantise and write latents; returns hyper-latents and decoded latents."""
-    network = codec.entropy_network
+def hyper_symbols(codec: CodecModel, latents: Tensor) -> np.ndarray:
+    """Hyper-latents (Cz, ceil(h / 4), ceil(w / 4)) int32 of latents as `encode_group` takes them."""
     with torch.inference_mode():
-        hyper = network.hyper_analysis(latents[None])[0].round().nan_to_num(0.0).clamp(-_LARGEST, _LARGEST)
-        hyper_symbols = hyper.numpy().astype(np.int32)
-        _write_hyper(encoder, hyper_symbols, codec.hyper_tables(level))
-        values = latents.numpy()
-        first_half = len(values) // 2
+        hyper = codec.entropy_network.hyper_analysis(latents[None])[0].round().nan_to_num(0.0)
+    return hyper.clamp(-_LARGEST, _LARGEST).numpy().astype(np.int32)
 
-        def visit(step: int, places: np.ndarray, mean: np.ndarray, bins: np.ndarray) -> np.ndarray:
-            half = values[:first_half] if step < 2 else values[first_half:]
-            exact = half[:, places].reshape(-1) - mean / np.float32(MEAN_STEPS)
-            rounded = np.where(np.abs(exact) < 0.5 + zero_margin, 0.0, np.rint(exact))
-            symbols = np.clip(np.nan_to_num(rounded), -_LARGEST_SYMBOL, _LARGEST_SYMBOL).astype(np.int32)
-            encoder.write(symbols, bins, codec.latent_tables)
-            return symbols
 
-        decoded = _code(network, torch.from_numpy(hyper_symbols), values.shape, level, visit)
-    return hyper_symbols, decoded
+def nearest(zero_margin: float = ZERO_MARGIN) -> Decide:
+    """The `Decide` of plain encoding: the nearest symbol, 0 also so far beyond its border."""
+
+    def decide(distance: np.ndarray, _bins: np.ndarray, _index: np.ndarray) -> np.ndarray:
+        return np.where(np.abs(distance) < 0.5 + zero_margin, 0.0, np.rint(distance))
+
+    return decide
+
+
+def code_group(
+    codec: CodecModel, latents: np.ndarray, hyper: np.ndarray, level: int, decide: Decide
+) -> tuple[EncodedGroup, np.ndarray]:
+    """Code latents (M, h, w) float under given hyper-latents; `decide` chooses the symbols.
+
+    Returns:
+        The stream, and what it decodes to: (M, h, w) int16 in 1/16 steps.
+    """
+    encoder = GroupEncoder()
+    decoded = _write_group(encoder, codec, latents, hyper, level, decide)
+    return EncodedGroup(encoder.finish(), symbol_checksum(hyper, decoded)), decoded
+
+
+def _write_group(
+    encoder: GroupEncoder | BitCounter,
+    codec: CodecModel,
+    latents: np.ndarray,
+    hyper: np.ndarray,
+    level: int,
+    decide: Decide,
+) -> np.ndarray:
+    """Write hyper-latents and the symbols that `decide` chooses; returns the decoded latents."""
+    _write_hyper(encoder, hyper, codec.hyper_tables(level))
+    half = len(latents) // 2
+    order = np.arange(latents.size).reshape(latents.shape)
+
+    def visit(step: int, places: np.ndarray, mean: np.ndarray, bins: np.ndarray) -> np.ndarray:
+        channels = slice(0, half) if step < 2 else slice(half, None)
+        distance = latents[channels][:, places].reshape(-1) - mean / np.float32(MEAN_STEPS)
+        decided = decide(distance, bins, order[channels][:, places].reshape(-1))
+        symbols = np.clip(np.nan_to_num(decided), -_LARGEST_SYMBOL, _LARGEST_SYMBOL).astype(np.int32)
+        encoder.write(symbols, bins, codec.latent_tables)
+        return symbols
+
+    with torch.inference_mode():
+        return _code(codec.entropy_network, torch.from_numpy(hyper), latents.shape, level, visit)
 
 
 def decode_group(codec: CodecModel, stream: bytes, height: int, width: int, level: int) -> tuple[np.ndarray, int]:

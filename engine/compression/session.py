@@ -74,19 +74,28 @@ class PhotoSession:
         progress: ProgressCallback = ignore_progress,
         cancel: CancelToken | None = None,
         keep_metadata: bool = True,
+        effort: int = 0,
+        enough: CancelToken | None = None,
     ) -> Encoded:
         """Compress at a quality of 0..100, decode the result and measure it.
 
+        Args:
+            effort: see `EncodeSettings`.
+            enough: once set, refinement ends with the best that it has found.
+
         Raises:
-            UsageError: the quality is out of range.
+            UsageError: the quality or the effort is out of range.
             Cancelled: `cancel` was set.
         """
         cancel = cancel or never_cancelled()
-        settings = EncodeSettings(quality=quality, keep_metadata=keep_metadata)
+        settings = EncodeSettings(quality=quality, keep_metadata=keep_metadata, effort=effort)
         analysed = self._analysed(cancel)
         started = time.perf_counter()
-        data = encode_latents(self._codec, self.picture, settings, analysed, _part(progress, 0.0, 0.5), cancel)
-        return self._measured(data, time.perf_counter() - started, progress, 0.5, cancel)
+        share = 0.9 if effort else 0.5
+        data = encode_latents(
+            self._codec, self.picture, settings, analysed, _part(progress, 0.0, share), cancel, enough
+        )
+        return self._measured(data, time.perf_counter() - started, progress, share, cancel)
 
     def encode_to(
         self,
@@ -95,6 +104,7 @@ class PhotoSession:
         progress: ProgressCallback = ignore_progress,
         cancel: CancelToken | None = None,
         keep_metadata: bool = True,
+        effort: int = 0,
     ) -> Encoded:
         """Find the quality whose file reaches a target, decode the result and measure it.
 
@@ -103,7 +113,7 @@ class PhotoSession:
             Cancelled: `cancel` was set.
         """
         cancel = cancel or never_cancelled()
-        settings = EncodeSettings(keep_metadata=keep_metadata, target=target)
+        settings = EncodeSettings(keep_metadata=keep_metadata, target=target, effort=effort)
         analysed = self._analysed(cancel)
         started = time.perf_counter()
         found = search_target(self._codec, self.picture, settings, analysed, _part(progress, 0.0, 0.8), cancel)

@@ -82,6 +82,8 @@ def encode_to_target(
 ) -> Targeted:
     """Compress a picture so that the file reaches `settings.target`, which must be given.
 
+    With an effort, every whole file that is tried is refined.
+
     Raises:
         UsageError, ModelError, LimitError: as `encode`.
         TargetNotReached: even quality 0 is too large, or even quality 100 not good enough.
@@ -115,7 +117,9 @@ def search_target(
     assert settings.target is not None
     progress(Progress(0, 0, "Analysing"))
     kept = list(analysed)
-    job = _Job(codec, picture, settings.target, kept, side_data(picture, settings), _Halving(progress), cancel)
+    job = _Job(
+        codec, picture, settings.target, kept, side_data(picture, settings), settings.effort, _Halving(progress), cancel
+    )
     search = _FidelitySearch(job) if job.target.kind in ("psnr", "ms-ssim") else _SizeSearch(job)
     found = search.run()
     progress(Progress(1000, 1000, "Done"))
@@ -143,8 +147,15 @@ class _Job:
     target: Target
     windows: list[tuple[Window, Tensor]]
     beside: SideData
+    effort: int
     progress: _Halving
     cancel: CancelToken
+
+    def encode(self, quality: float, zero_margin: float, message: str) -> list[EncodedGroup]:
+        """All groups of the photo."""
+        report = self.progress.part(message)
+        windows, picture = self.windows, self.picture
+        return encode_groups(self.codec, picture, quality, windows, report, self.cancel, zero_margin, self.effort)
 
 
 @dataclass(frozen=True)
@@ -357,7 +368,8 @@ class _SizeSearch(_Search):
         if found is None:
             assert bracket.over is not None
             raise self._too_small(bracket.over)
-        if bracket.over is not None and not self.is_hit(found, close=False):
+        # Refinement rounds as it sees fit.
+        if bracket.over is not None and not self.is_hit(found, close=False) and not self.job.effort:
             # In a jump: rounding less to zero below it makes the better picture, more above it fills it surely.
             finer = self.turn(_rounding_knob(found.quality, ZERO_MARGIN, 0.0), replace(found, step=0))
             found = finer.hit or finer.under or found
@@ -376,8 +388,7 @@ class _SizeSearch(_Search):
 
     def whole(self, step: int, quality: float, zero_margin: float) -> _Trial:
         job = self.job
-        report = job.progress.part(f"Compressing at quality {quality:g}")
-        groups = encode_groups(job.codec, job.picture, quality, job.windows, report, job.cancel, zero_margin)
+        groups = job.encode(quality, zero_margin, f"Compressing at quality {quality:g}")
         data = assemble(job.codec, job.picture, quality, groups, job.beside, self._preview)
         return _Trial(step, quality, data, _decibel(sum(len(group.stream) for group in groups)), len(data))
 
@@ -447,8 +458,7 @@ class _FidelitySearch(_Search):
 
     def whole(self, step: int, quality: float, zero_margin: float) -> _Trial:
         job = self.job
-        coding = job.progress.part(f"Compressing at quality {quality:g}")
-        groups = encode_groups(job.codec, job.picture, quality, job.windows, coding, job.cancel, zero_margin)
+        groups = job.encode(quality, zero_margin, f"Compressing at quality {quality:g}")
         preview = make_preview(job.picture.pixels, sum(len(group.stream) for group in groups))
         data = assemble(job.codec, job.picture, quality, groups, job.beside, preview)
         judging = job.progress.part(f"Judging quality {quality:g}")

@@ -502,6 +502,24 @@ class HyperpriorCodec(Network[HyperpriorCodecConfig]):
         scale = SCALE_LOW * torch.exp(torch.cat(bins, 1) * (math.log(SCALE_HIGH / SCALE_LOW) / (SCALE_BINS - 1)))
         return torch.cat(quantised, 1), torch.cat(means, 1), scale
 
+    def bits_through_context(self, decoded: Tensor, z_hat: Tensor, level: Tensor) -> Tensor:
+        """Bits of known symbols, with a gradient by the decoded latents that the context network sees.
+
+        The symbols themselves stay; a moved mean counts as the distance that the symbol's own latent would then keep.
+
+        Args:
+            decoded: (B, M, H, W) decoded latents: symbols plus means.
+            z_hat: (B, Cz, h, w) hyper-latents.
+            level: (B,) quality levels.
+
+        Returns:
+            Sum of the bits, a scalar.
+        """
+        features = self.hyper_synthesis(z_hat)[..., : decoded.shape[-2], : decoded.shape[-1]]
+        _, mean, scale = self.walk(decoded, features, level)
+        symbols = (decoded - mean).detach().round()
+        return laplace_bits(symbols - (mean - mean.detach()), scale).sum()
+
     def pass_through(
         self, images: Tensor, quality: Tensor, noise: bool, hyper_price: float = 1.0
     ) -> tuple[Tensor, Tensor]:

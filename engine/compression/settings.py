@@ -11,7 +11,7 @@ from engine.errors import UsageError
 
 TargetKind = Literal["size", "bpp", "psnr", "ms-ssim"]
 
-DEFAULT_MODEL = "photo-codec-s2"
+DEFAULT_MODEL = "photo-codec-s3"
 
 
 _BYTES_OF_UNIT = {"": 1000, "b": 1, "bytes": 1, "kb": 1000, "kib": 1024, "mb": 1000**2, "mib": 1024**2}

@@ -289,7 +289,10 @@ class ResidualBlock(nn.Module):
 
 
 def _stage(channels: int, blocks: int, dilated: bool) -> nn.Sequential:
-    return nn.Sequential(*(ResidualBlock(channels, 2 if dilated and i == blocks - 1 else 1) for i in range(blocks)))
+    """Residual blocks; the second (or only) one may be dilated. Appending blocks leaves what the others do as it is,
+    so that a larger codec can start from a smaller one."""
+    wide = min(1, blocks - 1)
+    return nn.Sequential(*(ResidualBlock(channels, 2 if dilated and i == wide else 1) for i in range(blocks)))
 
 
 class Analysis(nn.Module):
@@ -436,7 +439,7 @@ class HyperpriorCodec(Network[HyperpriorCodecConfig]):
     @property
     def analysis_halo(self) -> int:
         """How many latents beyond a window its latents depend on (receptive field of the analysis)."""
-        high = self.config.encoder_high_blocks + 1  # the last block of a dilated stage reaches one further
+        high = self.config.encoder_high_blocks + 1  # the dilated block reaches one further
         return self.config.encoder_low_blocks + 1 + -(-high // 2)
 
     @property

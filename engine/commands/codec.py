@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,11 +28,13 @@ from engine.commands.console import (
     table,
     targets,
 )
+from engine.commands.focus import focus_maker
 from engine.errors import UsageError
 from engine.progress import ProgressCallback
 
 if TYPE_CHECKING:
     from engine.compression import Region
+    from engine.compression.container import GroupEntry
     from engine.compression.settings import Target
 
 
@@ -66,6 +70,16 @@ def compress(
     effort: Annotated[
         int, typer.Option(min=0, max=3, help="0 is fast; 1 to 3 search ever longer for smaller files of equal PSNR.")
     ] = 0,
+    focus: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MASK_OR_MODEL",
+            help="What keeps its quality: a mask PNG of the photo's size, a folder of masks, or a segmentation model.",
+        ),
+    ] = None,
+    drop: Annotated[
+        float, typer.Option(min=0, max=100, help="With --focus: points of quality that all else loses.")
+    ] = 30.0,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
     device: DeviceOption = None,
@@ -88,13 +102,16 @@ def compress(
     )
     chosen = compute_device()
     open_codec(model, chosen)  # a wrong model fails once, and its loading is not in the first photo's seconds
+    focused = None if focus is None else focus_maker(focus, drop, chosen)
     outcome = Outcome()
     found = gather(photos, PICTURE_SUFFIXES, outcome)
     jobs = targets(found, out, DEFAULT_SUFFIX, (DEFAULT_SUFFIX,), overwrite=overwrite, outcome=outcome)
     reports: list[FileReport] = []
 
     def one(source: Path, target: Path, progress: ProgressCallback) -> None:
-        report = compress_file(source, target, settings, overwrite=overwrite, device=chosen, progress=progress)
+        report = compress_file(
+            source, target, settings, overwrite=overwrite, device=chosen, progress=progress, focus=focused
+        )
         reports.append(report)
         if report.target_note:
             errors.print(escape(f"{source}: {report.target_note}"), soft_wrap=True)
@@ -241,6 +258,7 @@ def info(
         "model": header.model_name,
         "model_sha256": header.model_hash,
         "tiles": columns * rows,
+        "tile_bits": [8 * group.bytes for group in header.groups],
         "sections": {section.name: section.bytes for section in header.sections},
         "problems": list(header.problems),
     }
@@ -249,7 +267,11 @@ def info(
         return
     shown = table("", "")
     shown.show_header = False
+    bits = facts.pop("tile_bits")
+    facts["bits_per_pixel_of_tiles"] = _rates(header.groups) if len(bits) > 1 else ""
     for name, value in facts.items():
+        if value == "":
+            continue
         if isinstance(value, dict):
             value = ", ".join(f"{key} {count:,}" for key, count in value.items())
         elif isinstance(value, list):
@@ -258,3 +280,14 @@ def info(
             value = f"{value:.3f}".rstrip("0").rstrip(".")
         shown.add_row(name.replace("_", " "), escape(str(value)))
     output.print(shown)
+
+
+def _rates(groups: Sequence[GroupEntry]) -> str:
+    """Bits per pixel of the tiles, a line for each row of them; beyond 16 columns their least, median and most."""
+    rows: dict[int, list[float]] = {}
+    for group in groups:
+        rows.setdefault(group.y, []).append(8.0 * group.bytes / (group.width * group.height))
+    if len(rows[0]) <= 16:
+        return "\n".join(" ".join(f"{rate:.2f}" for rate in row) for row in rows.values())
+    rates = sorted(rate for row in rows.values() for rate in row)
+    return f"{rates[0]:.2f} to {rates[-1]:.2f}, median {median(rates):.2f}"

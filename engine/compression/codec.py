@@ -6,7 +6,7 @@ pixels that the whole picture would give, so there are no seams. Groups of 512 x
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,7 @@ from engine.compression.container import (
     write_container,
 )
 from engine.compression.groups import ZERO_MARGIN, decode_group, encode_group
+from engine.compression.quality_map import MAP_SHARE, QualityMap
 from engine.compression.refinement import GroupRefiner
 from engine.compression.settings import EFFORT_PASSES, EncodeSettings
 from engine.compression.side_data import clean_exif, make_preview, open_preview, pack_alpha, unpack_alpha
@@ -39,6 +40,9 @@ from engine.progress import CancelToken, Progress, ProgressCallback, ignore_prog
 GROUP_LATENTS = GROUP_SIZE // LATENT_STRIDE
 WINDOW_GROUPS = 2
 WINDOW_LATENTS = WINDOW_GROUPS * GROUP_LATENTS
+
+# Latents of all windows, before any gain; each call goes through them anew.
+Analysed = Callable[[], Iterable[tuple["Window", Tensor]]]
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ def encode(
 
     Args:
         picture: any size from 1 x 1 to the format's limits.
-        settings: quality or target, model, metadata, effort.
+        settings: quality or target, quality map, model, metadata, effort.
         device: where the transforms run; the entropy path and any refinement always run on the CPU.
         enough: once set, refinement ends with the best that it has found; the file is whole all the same. Not read
             while a target is searched for.
@@ -124,7 +128,7 @@ def encode(
         The bytes of an .lsi file.
 
     Raises:
-        UsageError, ModelError: the model is not at hand or no codec.
+        UsageError, ModelError: the model is not at hand or no codec, or the quality map does not fit the picture.
         LimitError: the picture is too large.
         TargetNotReached: no quality gives what `settings.target` asks for.
         Cancelled: `cancel` was set; it is read between windows, groups and passes of refinement.
@@ -135,8 +139,8 @@ def encode(
         return encode_to_target(picture, settings, device=device, progress=progress, cancel=cancel).data
     check_size(picture.width, picture.height)
     codec = open_codec(settings.model, device)
-    analysed = analyse(codec, picture)
-    return encode_latents(codec, picture, settings, analysed, progress, cancel or never_cancelled(), enough)
+    cancel = cancel or never_cancelled()
+    return encode_latents(codec, picture, settings, lambda: analyse(codec, picture), progress, cancel, enough)
 
 
 def analyse(codec: CodecModel, picture: Picture) -> Iterator[tuple[Window, Tensor]]:
@@ -158,18 +162,27 @@ def encode_latents(
     codec: CodecModel,
     picture: Picture,
     settings: EncodeSettings,
-    analysed: Iterable[tuple[Window, Tensor]],
+    analysed: Analysed,
     progress: ProgressCallback,
     cancel: CancelToken,
     enough: CancelToken | None = None,
 ) -> bytes:
     """The part of encoding that depends on the quality: gains, refinement, entropy coding, file."""
-    quality = round(settings.quality * 100) / 100
-    groups = encode_groups(
-        codec, picture, quality, analysed, progress, cancel, effort=settings.effort, enough=enough or never_cancelled()
-    )
-    preview = make_preview(picture.pixels, sum(len(group.stream) for group in groups))
-    return assemble(codec, picture, quality, groups, side_data(picture, settings), preview)
+    quality, quality_map = round(settings.quality * 100) / 100, settings.quality_map
+    if quality_map is not None:
+        quality_map.check_fits(picture.width, picture.height)
+    while True:
+        groups = encode_groups(
+            codec, picture, quality, analysed(), progress, cancel,
+            quality_map=quality_map, effort=settings.effort, enough=enough,
+        )  # fmt: skip
+        size = sum(len(group.stream) for group in groups)
+        fitted = None if quality_map is None else quality_map.within(MAP_SHARE * size)
+        if fitted == quality_map:
+            break
+        quality_map = fitted  # small files: squares become larger until the map is cheap enough
+    beside = side_data(picture, settings)
+    return assemble(codec, picture, quality, groups, beside, make_preview(picture.pixels, size), quality_map)
 
 
 def encode_groups(
@@ -180,24 +193,27 @@ def encode_groups(
     progress: ProgressCallback,
     cancel: CancelToken,
     zero_margin: float = ZERO_MARGIN,
+    quality_map: QualityMap | None = None,
     effort: int = 0,
     enough: CancelToken | None = None,
 ) -> list[EncodedGroup]:
     """All groups of a picture in raster order, coded at a quality of whole hundredths; see `encode` for the rest."""
     columns, rows = group_grid(picture.width, picture.height)
-    gain, level = codec.quantising_gain(quality), codec.level(quality)
+    level = codec.level(quality)
     groups: list[EncodedGroup | None] = [None] * (columns * rows)
     done, passes = 0, EFFORT_PASSES[effort]
     total = len(groups) * (passes + 1)
     progress(Progress(0, total, "Compressing"))
     cancel.raise_if_cancelled()
     for window, latents in analysed:
-        scaled = latents * gain
+        local = quality_in(window, quality, quality_map)
+        scaled, levels = latents * codec.quantising_gain(local), codec.local_levels(local)
         for top in range(window.top, window.bottom, GROUP_LATENTS):
             for left in range(window.left, window.right, GROUP_LATENTS):
                 cancel.raise_if_cancelled()
                 y, x = top - window.top, left - window.left
-                part = scaled[:, y : y + GROUP_LATENTS, x : x + GROUP_LATENTS].contiguous()
+                place = (slice(y, y + GROUP_LATENTS), slice(x, x + GROUP_LATENTS))
+                part = scaled[:, place[0], place[1]].contiguous()
                 number = top // GROUP_LATENTS * columns + left // GROUP_LATENTS
                 if passes:
                     message = f"Refining: part {done + 1} of {len(groups)}"
@@ -206,13 +222,21 @@ def encode_groups(
                         progress(Progress(before + count, total, message))
 
                     box = Window(top, top + part.shape[1], left, left + part.shape[2])
-                    refiner = _refiner(codec, picture, box, part, quality)
+                    refiner = _refiner(codec, picture, box, part, quality, quality_map)
                     groups[number] = refiner.run(passes, step, cancel, enough or never_cancelled())
                 else:
-                    groups[number] = encode_group(codec, part, level, zero_margin)
+                    own = None if levels is None else np.ascontiguousarray(levels[place])
+                    groups[number] = encode_group(codec, part, level, zero_margin, own)
                 done += 1
                 progress(Progress(done * (passes + 1), total, f"Compressing: part {done} of {len(groups)}"))
     return [group for group in groups if group is not None]
+
+
+def quality_in(box: Window, quality: float, quality_map: QualityMap | None) -> float | np.ndarray:
+    """The quality of a box of latents: one for all, or (h, w) in hundredths where there is a map."""
+    if quality_map is None:
+        return quality
+    return quality_map.qualities(quality, box.top, box.bottom, box.left, box.right)
 
 
 @dataclass(frozen=True)
@@ -238,6 +262,7 @@ def assemble(
     groups: Sequence[EncodedGroup],
     beside: SideData,
     preview: bytes | None,
+    quality_map: QualityMap | None = None,
 ) -> bytes:
     """The file of coded groups."""
     return write_container(
@@ -248,21 +273,30 @@ def assemble(
         model_name=codec.card.name,
         model_hash=codec.card.weights_sha256,
         groups=groups,
+        quality_map=None if quality_map is None else quality_map.pack(),
         preview=preview,
         exif=beside.exif,
         alpha=beside.alpha,
     )
 
 
-def _refiner(codec: CodecModel, picture: Picture, box: Window, latents: Tensor, quality: float) -> GroupRefiner:
+def _refiner(
+    codec: CodecModel,
+    picture: Picture,
+    box: Window,
+    latents: Tensor,
+    quality: float,
+    quality_map: QualityMap | None,
+) -> GroupRefiner:
     """The refiner of the group in `box` with these latents, after the quantising gain."""
     seen = box.grown(codec.entropy_network.synthesis_halo, *latent_grid(picture.width, picture.height))
-    region = _latents_of(codec, picture, seen) * codec.quantising_gain(quality)
+    local = quality_in(seen, quality, quality_map)
+    region = _latents_of(codec, picture, seen) * codec.quantising_gain(local)
     top, left = box.top - seen.top, box.left - seen.left
     region[:, top : top + latents.shape[1], left : left + latents.shape[2]] = latents
     return GroupRefiner(
         codec, _pixels_of(picture.pixels, seen), region, top=top, left=left, height=latents.shape[1],
-        width=latents.shape[2], quality=quality,
+        width=latents.shape[2], quality=quality, local=local if isinstance(local, np.ndarray) else None,
     )  # fmt: skip
 
 
@@ -334,7 +368,7 @@ def _decode_pixels(
             cancel.raise_if_cancelled()
             progress(Progress(reader.done + finished, total, f"Decoding: part {reader.done} of {len(reader.groups)}"))
         cancel.raise_if_cancelled()
-        decoded = reader.codec.synthesise(reader.window(seen), header.quality)
+        decoded = reader.codec.synthesise(reader.window(seen), quality_in(seen, header.quality, reader.quality_map))
         top, left = max(region.y, window.top * LATENT_STRIDE), max(region.x, window.left * LATENT_STRIDE)
         bottom = min(region.bottom, window.bottom * LATENT_STRIDE)
         right = min(region.right, window.right * LATENT_STRIDE)
@@ -376,6 +410,7 @@ class _LatentReader:
 
     Attributes:
         box: the latents under the region.
+        quality_map: that of the file, or None.
         groups: those that the region needs, in raster order.
         done: how many of them were decoded.
         damaged: those that could not be decoded.
@@ -386,6 +421,8 @@ class _LatentReader:
         self.halo = codec.entropy_network.synthesis_halo
         self._strict = strict
         self._level = codec.level(header.quality)
+        packed = section_payload(data, header, "QMAP")
+        self.quality_map = None if packed is None else QualityMap.unpack(packed, header.width, header.height)
         self._grid = latent_grid(header.width, header.height)
         self.box = Window(
             region.y // LATENT_STRIDE, -(-region.bottom // LATENT_STRIDE),
@@ -428,7 +465,10 @@ class _LatentReader:
     def _read(self, group: GroupEntry, channels: int, height: int, width: int) -> np.ndarray:
         try:
             stream = group_stream(self.data, group)
-            latents, checksum = decode_group(self.codec, stream, height, width, self._level)
+            top, left = group.y // LATENT_STRIDE, group.x // LATENT_STRIDE
+            box = Window(top, top + height, left, left + width)
+            local = self.codec.local_levels(quality_in(box, self.header.quality, self.quality_map))
+            latents, checksum = decode_group(self.codec, stream, height, width, self._level, local)
             if checksum != group.symbol_crc:
                 raise DamagedFile(
                     f"The part at {group.x}, {group.y} decodes to other values than were encoded.",

@@ -21,6 +21,7 @@ from engine.models.hyperprior_codec import (
     LATENT_RADIUS,
     LATENT_TOTAL,
     MEAN_STEPS,
+    Gains,
     HyperpriorCodec,
 )
 from engine.models.registry import load_model, model_paths, resolve_model
@@ -77,10 +78,16 @@ class CodecModel:
         hundredths = round(quality * 100)
         return (2 * hundredths * (self._on_cpu.config.quality_levels - 1) + 10_000) // 20_000
 
-    def quantising_gain(self, quality: float) -> Tensor:
-        """(M, 1, 1) on the CPU."""
+    def local_levels(self, quality: float | np.ndarray) -> np.ndarray | None:
+        """Entropy-model levels (h, w) int64 of a quality map in hundredths; None where the quality is one number."""
+        if not isinstance(quality, np.ndarray):
+            return None
+        return (2 * quality * (self._on_cpu.config.quality_levels - 1) + 10_000) // 20_000
+
+    def quantising_gain(self, quality: float | np.ndarray) -> Tensor:
+        """(M, 1, 1) on the CPU; (M, h, w) of a quality map (h, w) in hundredths."""
         with torch.inference_mode():
-            return self._on_cpu.gains(torch.tensor([quality])).quantise[0]
+            return gains_of(self._on_cpu, quality).quantise[0]
 
     def analyse(self, pixels: np.ndarray) -> Tensor:
         """(H, W, 3) uint8, sides multiples of 16 -> latents (M, H/16, W/16) on the CPU, before any gain."""
@@ -91,12 +98,16 @@ class CodecModel:
 
         return self._transform(run)
 
-    def synthesise(self, latents: np.ndarray, quality: float) -> np.ndarray:
-        """Decoded latents (M, h, w) int16 in 1/16 steps -> pixels (16h, 16w, 3) uint8."""
+    def synthesise(self, latents: np.ndarray, quality: float | np.ndarray) -> np.ndarray:
+        """Decoded latents (M, h, w) int16 in 1/16 steps -> pixels (16h, 16w, 3) uint8.
+
+        Args:
+            quality: 0..100, or a map (h, w) in hundredths.
+        """
 
         def run(network: HyperpriorCodec, device: torch.device) -> np.ndarray:
             values = torch.from_numpy(latents).to(device).float()[None] * (1.0 / MEAN_STEPS)
-            gains = network.gains(torch.tensor([quality], device=device))
+            gains = gains_of(network, quality, device)
             values = (values * gains.restore).contiguous(memory_format=torch.channels_last)
             pixels = network.synthesis(values, gains.filter)[0].float()
             pixels = pixels.mul_(255.0).add_(0.5).nan_to_num_(0.0).clamp_(0.0, 255.0)
@@ -119,6 +130,18 @@ class CodecModel:
                         "There is not enough free memory.", "Close other programs and try again."
                     ) from error
             return run(self._on_cpu, torch.device("cpu"))
+
+
+def gains_of(network: HyperpriorCodec, quality: float | np.ndarray, device: torch.device | None = None) -> Gains:
+    """Gain vectors of a quality (0..100), or of each place of a map (h, w) in hundredths: then `quantise` and `restore`
+    are (1, M, h, w), and `filter` (1, high, 2h, 2w) as the synthesis takes it."""
+    if not isinstance(quality, np.ndarray):
+        return network.gains(torch.tensor([quality], device=device))
+    found, places = np.unique(quality, return_inverse=True)
+    index = torch.from_numpy(places.reshape(quality.shape)).to(device)
+    each = network.gains(torch.from_numpy(found / 100.0).float().to(device))
+    quantise, restore, filtering = (gain[index, :, 0, 0].permute(2, 0, 1)[None] for gain in each)
+    return Gains(quantise, restore, filtering.repeat_interleave(2, -1).repeat_interleave(2, -2))
 
 
 # Models that were opened by path may lie outside the folders that are searched: hash -> file.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from engine.errors import DamagedFile, LimitError, NotACompressedFile, UnsupportedVersion, UsageError
 
 MAGIC = b"\x8aLSI\r\n\x1a\n"
-MAJOR, MINOR = 1, 0
+MAJOR, MINOR = 1, 1
 DEFAULT_SUFFIX = ".lsi"
 MIME_TYPE = "image/x-latent-studio"
 
@@ -40,6 +40,7 @@ _KNOWN_FEATURES = 0
 # Sections with a capital first letter must be understood; others may be skipped. In file order, with their limits.
 SECTION_LIMITS: dict[str, int] = {
     "MODL": 32 + 64,
+    "QMAP": 2**19,
     "prev": 64 * 1024,
     "exif": 64 * 1024,
     "ALPH": 2**29,
@@ -47,6 +48,8 @@ SECTION_LIMITS: dict[str, int] = {
     "GRPS": 2**31,
 }
 _REQUIRED = ("MODL", "GRPI", "GRPS")
+# Without these, where they are present, nothing can be decoded.
+_CRITICAL = ("MODL", "QMAP", "GRPI")
 
 
 @dataclass(frozen=True)
@@ -202,6 +205,7 @@ def write_container(
     model_name: str,
     model_hash: str,
     groups: Sequence[EncodedGroup],
+    quality_map: bytes | None = None,
     preview: bytes | None = None,
     exif: bytes | None = None,
     alpha: bytes | None = None,
@@ -215,7 +219,7 @@ def write_container(
         model_name: at most 64 bytes as UTF-8.
         model_hash: SHA-256 in hexadecimal.
         groups: in raster order, as many as `group_grid` says.
-        preview, exif, alpha: section payloads or None.
+        quality_map, preview, exif, alpha: section payloads or None.
     """
     check_size(width, height)
     columns, rows = group_grid(width, height)
@@ -224,6 +228,7 @@ def write_container(
     index = b"".join(_GROUP.pack(len(g.stream), zlib.crc32(g.stream), g.symbol_crc) for g in groups)
     payloads = {
         "MODL": bytes.fromhex(model_hash) + model_name.encode("utf-8"),
+        "QMAP": quality_map,
         "prev": preview,
         "exif": exif,
         "ALPH": alpha,
@@ -349,8 +354,11 @@ def _read_table(data: bytes, count: int, check_streams: bool) -> tuple[list[Sect
         offset += length
     for name in _REQUIRED:
         section = next((section for section in sections if section.name == name), None)
-        if section is None or (not section.intact and name != "GRPS"):
+        if section is None:
             raise _damaged(f"The section {name}")
+    for section in sections:
+        if section.name in _CRITICAL and not section.intact:
+            raise _damaged(f"The section {section.name}")
     if offset > len(data):
         if check_streams:
             problems.append(f"The file is cut short: {offset - len(data)} of {offset} bytes are missing.")

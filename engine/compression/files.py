@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.compression.codec import DamagedTile, decode, encode
 from engine.compression.codec_model import DeviceWish
 from engine.compression.container import MAX_FILE_BYTES, MAX_PIXELS, Region
+from engine.compression.quality_map import QualityMap
 from engine.compression.settings import EncodeSettings
 from engine.compression.targeting import encode_to_target
 from engine.errors import LatentStudioError, LimitError, PictureError, UsageError
 from engine.evaluation.image_quality import ms_ssim, psnr
 from engine.files import write_bytes
-from engine.image import open_picture, save_picture
+from engine.image import Picture, open_picture, save_picture
 from engine.progress import CancelToken, ProgressCallback, ignore_progress
 
 
@@ -70,11 +72,13 @@ def compress_file(
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
     enough: CancelToken | None = None,
+    focus: Callable[[Picture], QualityMap] | None = None,
 ) -> FileReport:
     """Compress a picture file; the result is decoded once, which checks it and gives the figures, before it is kept.
 
     Args:
         enough: once set, refinement (`EncodeSettings.effort`) ends with the best that it has found.
+        focus: makes the quality map of each photo, instead of that of `settings`.
 
     Raises:
         PictureError, LimitError: the source cannot be read.
@@ -87,6 +91,8 @@ def compress_file(
     _refuse_same(source, target)
     picture = open_picture(source)
     started = time.perf_counter()
+    if focus is not None:
+        settings = replace(settings, quality_map=focus(picture))
     if settings.target is None:
         data, note = encode(picture, settings, device=device, progress=progress, cancel=cancel, enough=enough), ""
     else:

@@ -29,22 +29,36 @@ Visit = Callable[[int, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 Decide = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
-def encode_group(codec: CodecModel, latents: Tensor, level: int, zero_margin: float = ZERO_MARGIN) -> EncodedGroup:
-    """Code latents (M, h, w), h and w up to 32, float on the CPU, after the quantising gain.
+def encode_group(
+    codec: CodecModel,
+    latents: Tensor,
+    level: int,
+    zero_margin: float = ZERO_MARGIN,
+    local: np.ndarray | None = None,
+) -> EncodedGroup:
+    """Code latents.
 
-    `zero_margin`, 0 or more, is the encoder's choice alone: a smaller one gives a larger and better file, and decoders
-    need not know it.
+    Args:
+        latents: (M, h, w), h and w up to 32, float on the CPU, after the quantising gain.
+        level: of the entropy model, see `CodecModel.level`.
+        zero_margin: 0 or more, the encoder's choice alone: a smaller one gives a larger and better file, and decoders
+            need not know it.
+        local: levels (h, w) where a quality map differs from place to place.
     """
-    return code_group(codec, latents.numpy(), hyper_symbols(codec, latents), level, nearest(zero_margin))[0]
+    return code_group(codec, latents.numpy(), hyper_symbols(codec, latents), level, nearest(zero_margin), local)[0]
 
 
 def estimate_group(
-    codec: CodecModel, latents: Tensor, level: int, zero_margin: float = ZERO_MARGIN
+    codec: CodecModel,
+    latents: Tensor,
+    level: int,
+    zero_margin: float = ZERO_MARGIN,
+    local: np.ndarray | None = None,
 ) -> tuple[float, np.ndarray]:
     """What `encode_group` would give: the bits that the tables promise, and the decoded latents in 1/16 steps."""
     counter = BitCounter()
     hyper = hyper_symbols(codec, latents)
-    decoded = _write_group(counter, codec, latents.numpy(), hyper, level, nearest(zero_margin))
+    decoded = _write_group(counter, codec, latents.numpy(), hyper, level, nearest(zero_margin), local)
     return counter.bits, decoded
 
 
@@ -65,7 +79,12 @@ def nearest(zero_margin: float = ZERO_MARGIN) -> Decide:
 
 
 def code_group(
-    codec: CodecModel, latents: np.ndarray, hyper: np.ndarray, level: int, decide: Decide
+    codec: CodecModel,
+    latents: np.ndarray,
+    hyper: np.ndarray,
+    level: int,
+    decide: Decide,
+    local: np.ndarray | None = None,
 ) -> tuple[EncodedGroup, np.ndarray]:
     """Code latents (M, h, w) float under given hyper-latents; `decide` chooses the symbols.
 
@@ -73,7 +92,7 @@ def code_group(
         The stream, and what it decodes to: (M, h, w) int16 in 1/16 steps.
     """
     encoder = GroupEncoder()
-    decoded = _write_group(encoder, codec, latents, hyper, level, decide)
+    decoded = _write_group(encoder, codec, latents, hyper, level, decide, local)
     return EncodedGroup(encoder.finish(), symbol_checksum(hyper, decoded)), decoded
 
 
@@ -84,6 +103,7 @@ def _write_group(
     hyper: np.ndarray,
     level: int,
     decide: Decide,
+    local: np.ndarray | None,
 ) -> np.ndarray:
     """Write hyper-latents and the symbols that `decide` chooses; returns the decoded latents."""
     _write_hyper(encoder, hyper, codec.hyper_tables(level))
@@ -99,14 +119,17 @@ def _write_group(
         return symbols
 
     with torch.inference_mode():
-        return _code(codec.entropy_network, torch.from_numpy(hyper), latents.shape, level, visit)
+        return _code(codec.entropy_network, torch.from_numpy(hyper), latents.shape, level, local, visit)
 
 
-def decode_group(codec: CodecModel, stream: bytes, height: int, width: int, level: int) -> tuple[np.ndarray, int]:
+def decode_group(
+    codec: CodecModel, stream: bytes, height: int, width: int, level: int, local: np.ndarray | None = None
+) -> tuple[np.ndarray, int]:
     """Decode a stream.
 
     Args:
         height, width: of the group in latents.
+        level, local: as for `encode_group`.
 
     Returns:
         Latents (M, height, width) int16 in 1/16 steps, and the checksum of all symbols.
@@ -128,7 +151,7 @@ def decode_group(codec: CodecModel, stream: bytes, height: int, width: int, leve
         return decoder.read(bins, codec.latent_tables)
 
     with torch.inference_mode():
-        latents = _code(network, torch.from_numpy(hyper), (config.latent_channels, height, width), level, visit)
+        latents = _code(network, torch.from_numpy(hyper), (config.latent_channels, height, width), level, local, visit)
     return latents, symbol_checksum(hyper, latents)
 
 
@@ -142,7 +165,14 @@ def _write_hyper(encoder: GroupEncoder | BitCounter, symbols: np.ndarray, tables
     encoder.write(symbols.reshape(-1), bins, tables)
 
 
-def _code(network: HyperpriorCodec, hyper: Tensor, shape: tuple[int, ...], level: int, visit: Visit) -> np.ndarray:
+def _code(
+    network: HyperpriorCodec,
+    hyper: Tensor,
+    shape: tuple[int, ...],
+    level: int,
+    local: np.ndarray | None,
+    visit: Visit,
+) -> np.ndarray:
     """The walk that encoder and decoder share; `visit` writes or reads the symbols of each step.
 
     Returns:
@@ -151,7 +181,8 @@ def _code(network: HyperpriorCodec, hyper: Tensor, shape: tuple[int, ...], level
     channels, height, width = shape
     half = channels // 2
     features = network.hyper_synthesis(hyper[None].float())[..., :height, :width]
-    prepared = network.context.prepare(features, torch.tensor([level]))
+    levels = torch.tensor([level]) if local is None else torch.from_numpy(local)[None]
+    prepared = network.context.prepare(features, levels)
     even = checkerboard(height, width).numpy()
     latents = np.zeros(shape, dtype=np.int16)
     seen: list[Tensor | None] = [None, None]

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.compression.codec_model import CodecModel
+from engine.compression.codec_model import CodecModel, gains_of
 from engine.compression.container import LATENT_STRIDE, EncodedGroup
 from engine.compression.entropy import MAX_ESCAPE_BITS
 from engine.compression.groups import Decide, code_group, hyper_symbols, nearest
@@ -67,21 +67,27 @@ class GroupRefiner:
         surroundings: latents (M, H, W) of that region after the quantising gain.
         top, left, height, width: the group in the region, in latents.
         quality: 0..100.
+        local: quality (H, W) in hundredths of each latent of the region, where a map differs from place to place.
     """
 
     def __init__(
         self, codec: CodecModel, pixels: np.ndarray, surroundings: Tensor, *, top: int, left: int, height: int,
-        width: int, quality: float,
+        width: int, quality: float, local: np.ndarray | None = None,
     ) -> None:  # fmt: skip
         self._codec = codec
-        self._quality, self._level = quality, codec.level(quality)
+        self._gains = gains_of(codec.entropy_network, quality if local is None else local)
+        self._level = codec.level(quality)
         self._box = (slice(None), slice(top, top + height), slice(left, left + width))
         self._latents = surroundings[self._box].contiguous()
         self._hyper = hyper_symbols(codec, self._latents)
         self._region = surroundings.round()
         self._target = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255.0
-        # Bits per squared error of the three channels, values in 0..1.
-        self._weight = float(lambda_of_quality(torch.tensor(quality))) * 255.0**2 / 3.0
+        own = None if local is None else local[top : top + height, left : left + width]
+        self._levels = None if own is None else codec.local_levels(own)
+        # Bits per squared error of the three channels, values in 0..1, at every latent and every pixel of the region.
+        qualities = torch.full(surroundings.shape[1:], quality) if local is None else torch.from_numpy(local / 100.0)
+        self._weight = lambda_of_quality(qualities.float()) * (255.0**2 / 3.0)
+        self._pixel_weight = self._weight.repeat_interleave(LATENT_STRIDE, 0).repeat_interleave(LATENT_STRIDE, 1)
         self._symbol_bits = _symbol_bits(codec)
         self._random = np.random.default_rng(0)
         self._curvature: np.ndarray | None = None
@@ -139,11 +145,13 @@ class GroupRefiner:
             bits.reshape(-1)[index] = self._bits_of(symbols, bins)
             return symbols
 
-        group, decoded = code_group(self._codec, latents.astype(np.float32), self._hyper, self._level, counted)
+        group, decoded = code_group(
+            self._codec, latents.astype(np.float32), self._hyper, self._level, counted, self._levels
+        )
         with torch.no_grad():
             error = (self._synthesise(self._placed(decoded)).clamp(0.0, 1.0) - self._target).square().sum(1)[0]
         blocks = error.unflatten(0, (-1, LATENT_STRIDE)).unflatten(2, (-1, LATENT_STRIDE)).sum((1, 3)).numpy()
-        costs = blocks * self._weight
+        costs = blocks * self._weight.numpy()
         cost = 8.0 * len(group.stream) + float(costs.sum(dtype=np.float64))
         costs[self._box[1:]] += bits.sum(0)
         return Refined(group, decoded, cost, costs)
@@ -174,18 +182,17 @@ class GroupRefiner:
         return region[None]
 
     def _synthesise(self, latents: Tensor) -> Tensor:
-        network = self._codec.entropy_network
-        gains = network.gains(torch.tensor([self._quality]))
-        return network.synthesis(latents * gains.restore, gains.filter)
+        return self._codec.entropy_network.synthesis(latents * self._gains.restore, self._gains.filter)
 
     def _gradient(self, decoded: np.ndarray) -> np.ndarray:
         """Bits per unit of each latent (M, h, w): of the squared error, and of the symbols coded after it."""
         with torch.enable_grad():
             region = self._placed(decoded).requires_grad_(True)
-            error = (self._synthesise(region) - self._target).square().sum() * self._weight
+            error = ((self._synthesise(region) - self._target).square() * self._pixel_weight).sum()
             bits = self._codec.entropy_network.bits_through_context(
                 region[0][self._box][None],
-                torch.from_numpy(self._hyper)[None].float(), torch.tensor([self._level]),
+                torch.from_numpy(self._hyper)[None].float(),
+                torch.tensor([self._level]) if self._levels is None else torch.from_numpy(self._levels)[None],
             )  # fmt: skip
             (gradient,) = torch.autograd.grad(error + bits, region)
         return gradient[0][self._box].numpy()
@@ -199,8 +206,8 @@ class GroupRefiner:
             region = self._placed(decoded).requires_grad_(True)
             picture = self._synthesise(region)
             signs = torch.from_numpy(self._random.integers(0, 2, picture.shape).astype(np.float32)) * 2.0 - 1.0
-            (projected,) = torch.autograd.grad(picture, region, signs)
-        return (projected[0].square().mean((1, 2), keepdim=True) * self._weight).clamp_min(1e-3).numpy()
+            (projected,) = torch.autograd.grad(picture, region, signs * self._pixel_weight.sqrt())
+        return projected[0].square().mean((1, 2), keepdim=True).clamp_min(1e-3).numpy()
 
 
 def _symbol_bits(codec: CodecModel) -> np.ndarray:

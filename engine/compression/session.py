@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch import Tensor
 from engine.compression.codec import Decoded, Window, analyse, decode, encode_latents
 from engine.compression.codec_model import DeviceWish, open_codec
 from engine.compression.container import check_size
+from engine.compression.quality_map import QualityMap
 from engine.compression.settings import EncodeSettings, Target
 from engine.compression.targeting import search_target
 from engine.evaluation.image_quality import ms_ssim, psnr
@@ -74,13 +76,14 @@ class PhotoSession:
         progress: ProgressCallback = ignore_progress,
         cancel: CancelToken | None = None,
         keep_metadata: bool = True,
+        quality_map: QualityMap | None = None,
         effort: int = 0,
         enough: CancelToken | None = None,
     ) -> Encoded:
         """Compress at a quality of 0..100, decode the result and measure it.
 
         Args:
-            effort: see `EncodeSettings`.
+            quality_map, effort: see `EncodeSettings`.
             enough: once set, refinement ends with the best that it has found.
 
         Raises:
@@ -88,13 +91,12 @@ class PhotoSession:
             Cancelled: `cancel` was set.
         """
         cancel = cancel or never_cancelled()
-        settings = EncodeSettings(quality=quality, keep_metadata=keep_metadata, effort=effort)
-        analysed = self._analysed(cancel)
+        settings = EncodeSettings(quality=quality, keep_metadata=keep_metadata, quality_map=quality_map, effort=effort)
+        self._analysed(cancel)
         started = time.perf_counter()
         share = 0.9 if effort else 0.5
-        data = encode_latents(
-            self._codec, self.picture, settings, analysed, _part(progress, 0.0, share), cancel, enough
-        )
+        analysed, report = partial(self._analysed, cancel), _part(progress, 0.0, share)
+        data = encode_latents(self._codec, self.picture, settings, analysed, report, cancel, enough)
         return self._measured(data, time.perf_counter() - started, progress, share, cancel)
 
     def encode_to(
@@ -104,6 +106,7 @@ class PhotoSession:
         progress: ProgressCallback = ignore_progress,
         cancel: CancelToken | None = None,
         keep_metadata: bool = True,
+        quality_map: QualityMap | None = None,
         effort: int = 0,
     ) -> Encoded:
         """Find the quality whose file reaches a target, decode the result and measure it.
@@ -113,7 +116,7 @@ class PhotoSession:
             Cancelled: `cancel` was set.
         """
         cancel = cancel or never_cancelled()
-        settings = EncodeSettings(keep_metadata=keep_metadata, target=target, effort=effort)
+        settings = EncodeSettings(keep_metadata=keep_metadata, target=target, quality_map=quality_map, effort=effort)
         analysed = self._analysed(cancel)
         started = time.perf_counter()
         found = search_target(self._codec, self.picture, settings, analysed, _part(progress, 0.0, 0.8), cancel)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from engine.errors import UsageError
+
+if TYPE_CHECKING:
+    from engine.compression.quality_map import QualityMap
 
 TargetKind = Literal["size", "bpp", "psnr", "ms-ssim"]
 
@@ -69,6 +72,8 @@ class EncodeSettings:
         quality: 0..100, continuous; higher is better and larger.
         model: registry name or path of a codec model; None is the default one.
         keep_metadata: keep the EXIF block. The place where a photo was taken (GPS) is removed always.
+        quality_map: parts of the picture that are coded better or worse than the rest
+            (`engine.compression.quality_map`).
         target: what the file is to reach; the quality is then found instead of given.
         effort: 0 encodes at once. 1, 2 and 3 refine what is coded (`engine.compression.refinement`) in 3, 8 and 20
             passes, each of which takes longer than a plain encoding: smaller files at the same PSNR for whoever has
@@ -78,6 +83,7 @@ class EncodeSettings:
     quality: float = 50.0
     model: str | None = None
     keep_metadata: bool = True
+    quality_map: QualityMap | None = None
     target: Target | None = None
     effort: int = 0
 

@@ -27,11 +27,13 @@ from engine.compression.codec import (
     decode,
     encode_groups,
     latent_grid,
+    quality_in,
     side_data,
 )
 from engine.compression.codec_model import CodecModel, DeviceWish, open_codec
 from engine.compression.container import LATENT_STRIDE, EncodedGroup, check_size, group_grid
 from engine.compression.groups import ZERO_MARGIN, estimate_group
+from engine.compression.quality_map import MAP_SHARE, QualityMap
 from engine.compression.settings import EncodeSettings, Target
 from engine.compression.side_data import make_preview
 from engine.errors import TargetNotReached
@@ -117,11 +119,26 @@ def search_target(
     assert settings.target is not None
     progress(Progress(0, 0, "Analysing"))
     kept = list(analysed)
+    if settings.quality_map is not None:
+        settings.quality_map.check_fits(picture.width, picture.height)
     job = _Job(
-        codec, picture, settings.target, kept, side_data(picture, settings), settings.effort, _Halving(progress), cancel
+        codec=codec,
+        picture=picture,
+        target=settings.target,
+        quality_map=settings.quality_map,
+        effort=settings.effort,
+        windows=kept,
+        beside=side_data(picture, settings),
+        progress=_Halving(progress),
+        cancel=cancel,
     )
-    search = _FidelitySearch(job) if job.target.kind in ("psnr", "ms-ssim") else _SizeSearch(job)
-    found = search.run()
+    while True:
+        search = _FidelitySearch(job) if job.target.kind in ("psnr", "ms-ssim") else _SizeSearch(job)
+        found = search.run()
+        fitted = None if job.quality_map is None else job.quality_map.within(MAP_SHARE * len(found.data))
+        if fitted == job.quality_map:
+            break
+        job = replace(job, quality_map=fitted)
     progress(Progress(1000, 1000, "Done"))
     return found
 
@@ -145,17 +162,30 @@ class _Job:
     codec: CodecModel
     picture: Picture
     target: Target
+    quality_map: QualityMap | None
+    effort: int
     windows: list[tuple[Window, Tensor]]
     beside: SideData
-    effort: int
     progress: _Halving
     cancel: CancelToken
 
     def encode(self, quality: float, zero_margin: float, message: str) -> list[EncodedGroup]:
         """All groups of the photo."""
-        report = self.progress.part(message)
-        windows, picture = self.windows, self.picture
-        return encode_groups(self.codec, picture, quality, windows, report, self.cancel, zero_margin, self.effort)
+        return encode_groups(
+            self.codec, self.picture, quality, self.windows, self.progress.part(message), self.cancel,
+            zero_margin=zero_margin, quality_map=self.quality_map, effort=self.effort,
+        )  # fmt: skip
+
+    def estimate(self, square: _Square, quality: float, zero_margin: float) -> tuple[float, np.ndarray]:
+        """Bits and decoded latents in 1/16 steps of a sampled square."""
+        codec = self.codec
+        local = quality_in(square.box, quality, self.quality_map)
+        scaled, levels = square.latents * codec.quantising_gain(local), codec.local_levels(local)
+        return estimate_group(codec, scaled, codec.level(quality), zero_margin, levels)
+
+    def file(self, quality: float, groups: list[EncodedGroup], preview: bytes | None) -> bytes:
+        """The whole file."""
+        return assemble(self.codec, self.picture, quality, groups, self.beside, preview, self.quality_map)
 
 
 @dataclass(frozen=True)
@@ -356,7 +386,7 @@ class _SizeSearch(_Search):
         # Decided once, by the wish: a preview that came and went with the quality would make sizes jump.
         self._preview = make_preview(picture.pixels, math.floor((1 - TOLERANCE) * most) - packed)
         columns, rows = group_grid(picture.width, picture.height)
-        bare = assemble(job.codec, picture, 0.0, [EncodedGroup(b"", 0)] * (columns * rows), beside, self._preview)
+        bare = job.file(0.0, [EncodedGroup(b"", 0)] * (columns * rows), self._preview)
         wish = _decibel(most - len(bare))
         super().__init__(job, wish, wish - _CLOSE_SIZE_DB / 2)
         seen = sum(square.latents[0].numel() for square in self.squares)
@@ -379,17 +409,16 @@ class _SizeSearch(_Search):
         return Targeted(found.data, found.quality, "" if self.is_hit(found, close=False) else self._note(found))
 
     def sampled(self, quality: float, zero_margin: float) -> float:
-        gain, level = self.job.codec.quantising_gain(quality), self.job.codec.level(quality)
         bits = 0.0
         for square in self.squares:
             self.job.cancel.raise_if_cancelled()
-            bits += estimate_group(self.job.codec, square.latents * gain, level, zero_margin)[0]
+            bits += self.job.estimate(square, quality, zero_margin)[0]
         return _decibel(bits / 8 * self._scale)
 
     def whole(self, step: int, quality: float, zero_margin: float) -> _Trial:
         job = self.job
         groups = job.encode(quality, zero_margin, f"Compressing at quality {quality:g}")
-        data = assemble(job.codec, job.picture, quality, groups, job.beside, self._preview)
+        data = job.file(quality, groups, self._preview)
         return _Trial(step, quality, data, _decibel(sum(len(group.stream) for group in groups)), len(data))
 
     def is_over(self, trial: _Trial) -> bool:
@@ -443,13 +472,12 @@ class _FidelitySearch(_Search):
         return Targeted(found.data, found.quality, note)
 
     def sampled(self, quality: float, zero_margin: float) -> float:
-        codec = self.job.codec
-        gain, level = codec.quantising_gain(quality), codec.level(quality)
-        values = []
+        job, values = self.job, []
         for square in self.squares:
-            self.job.cancel.raise_if_cancelled()
-            latents = estimate_group(codec, square.latents * gain, level, zero_margin)[1]
-            decoded = codec.synthesise(latents, quality)[: square.pixels.shape[0], : square.pixels.shape[1]]
+            job.cancel.raise_if_cancelled()
+            latents = job.estimate(square, quality, zero_margin)[1]
+            decoded = job.codec.synthesise(latents, quality_in(square.box, quality, job.quality_map))
+            decoded = decoded[: square.pixels.shape[0], : square.pixels.shape[1]]
             if self._is_psnr:
                 values.append(10 ** (-psnr(square.pixels, decoded) / 10))
             else:
@@ -460,7 +488,7 @@ class _FidelitySearch(_Search):
         job = self.job
         groups = job.encode(quality, zero_margin, f"Compressing at quality {quality:g}")
         preview = make_preview(job.picture.pixels, sum(len(group.stream) for group in groups))
-        data = assemble(job.codec, job.picture, quality, groups, job.beside, preview)
+        data = job.file(quality, groups, preview)
         judging = job.progress.part(f"Judging quality {quality:g}")
         decoded = decode(data, strict=True, device=job.codec.device, progress=judging, cancel=job.cancel).picture
         measure = psnr if self._is_psnr else ms_ssim
@@ -496,8 +524,9 @@ class _FidelitySearch(_Search):
 
 @dataclass(frozen=True)
 class _Square:
-    """A sampled part of the photo: latents (M, h, w) before any gain, and the pixels (H, W, 3) under them."""
+    """A sampled part of the photo: its box, latents (M, h, w) before any gain, and the pixels (H, W, 3) under them."""
 
+    box: Window
     latents: Tensor
     pixels: np.ndarray
 
@@ -515,7 +544,9 @@ def _sample(job: _Job) -> Iterator[_Square]:
                 y, x = top - window.top, left - window.left
                 pixels = job.picture.pixels[top * LATENT_STRIDE :, left * LATENT_STRIDE :]
                 side = _SQUARE * LATENT_STRIDE
-                yield _Square(latents[:, y : y + _SQUARE, x : x + _SQUARE].contiguous(), pixels[:side, :side])
+                values = latents[:, y : y + _SQUARE, x : x + _SQUARE].contiguous()
+                box = Window(top, top + values.shape[1], left, left + values.shape[2])
+                yield _Square(box, values, pixels[:side, :side])
 
 
 def _spread(rows: int, columns: int, count: int) -> list[tuple[int, int]]:

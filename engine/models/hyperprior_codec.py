@@ -139,8 +139,9 @@ class IntegerBias(nn.Module):
         self.rows = nn.Parameter(torch.full((rows, channels), start / 64.0))
 
     def forward(self, index: Tensor) -> Tensor:
-        """Biases (B, C, 1, 1) of the rows `index` (B,)."""
-        chosen = self.rows[index][:, :, None, None]
+        """Biases (B, C, 1, 1) of the rows `index` (B,), or (B, C, H, W) of rows (B, H, W)."""
+        chosen = self.rows[index]
+        chosen = chosen[:, :, None, None] if index.dim() == 1 else chosen.permute(0, 3, 1, 2)
         return _round(chosen * 512.0).clamp(-2040.0, 2040.0) * 0.125
 
     @torch.no_grad()
@@ -243,7 +244,12 @@ class ContextModel(nn.Module):
             self.leave.weight.mul_(0.3)
 
     def prepare(self, features: Tensor, level: Tensor) -> Tensor:
-        """What all steps share: the part of the first layer that depends on hyper features and quality level only."""
+        """What all steps share: the part of the first layer that depends on hyper features and quality level only.
+
+        Args:
+            features: (B, W, H, W) of the hyper-latents.
+            level: (B,) quality levels, or (B, H, W) where they differ from place to place.
+        """
         return self.from_hyper(features) + self.quality_bias(level)
 
     def forward(self, prepared: Tensor, first: Tensor | None, second: Tensor | None, step: int) -> Distribution:
@@ -326,7 +332,7 @@ class Synthesis(nn.Module):
         self.leave = nn.Conv2d(high, 3 * 64, 1)
 
     def forward(self, latents: Tensor, gain: Tensor) -> Tensor:
-        """(B, M, h, w) and gains (B, high, 1, 1) -> (B, 3, 16h, 16w), about 0..1, not clipped."""
+        """(B, M, h, w) and gains (B, high, 1, 1) or (B, high, 2h, 2w) -> (B, 3, 16h, 16w), about 0..1, not clipped."""
         value = self.low(self.enter(latents * (1.0 / LATENT_UNIT)))
         value = self.high(F.pixel_shuffle(self.up(value), 2))
         return F.pixel_shuffle(self.leave(value * gain), 8) * 0.5 + 0.5

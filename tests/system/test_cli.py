@@ -138,6 +138,32 @@ def test_wrong_usage_is_explained(program: Program, arguments: list[str], senten
     assert done.returncode == (1 if sentence == "family" else 2)
 
 
+def test_focus_keeps_what_a_mask_or_a_model_marks(program: Program, tmp_path: Path) -> None:
+    photo = open_picture(PHOTO)
+    mask = Image.new("L", (photo.width, photo.height), 0)
+    mask.paste(255, (100, 100, 300, 300))
+    mask.save(tmp_path / "mask.png")
+    sizes = {}
+    for name, options in (
+        ("plain", []),
+        ("mask", ["--focus", tmp_path / "mask.png", "--drop", "50"]),
+        ("folder", ["--focus", tmp_path / "masks", "--drop", "50"]),
+        ("model", ["--focus", "nuclei-segmenter"]),
+    ):
+        if name == "folder":
+            (tmp_path / "masks").mkdir()
+            mask.save(tmp_path / "masks" / f"{PHOTO.stem}.png")
+        done = program("compress", PHOTO, "-q", "60", *options, "--out", tmp_path / f"{name}.lsi", "--json")
+        assert done.returncode == 0, done.stderr
+        sizes[name] = json.loads(done.stdout)["files"][0]["compressed_bytes"]
+    assert sizes["mask"] == sizes["folder"] < 0.8 * sizes["plain"]
+    facts = json.loads(program("info", tmp_path / "mask.lsi", "--json").stdout)
+    assert 0 < facts["sections"]["QMAP"] <= 0.01 * facts["bytes"]
+    assert sum(facts["tile_bits"]) == 8 * facts["sections"]["GRPS"] and len(facts["tile_bits"]) == facts["tiles"]
+    small = program("compress", NUCLEI, "--focus", tmp_path / "mask.png", "--out", tmp_path / "other.lsi")
+    assert small.returncode == 1 and "as large as the upright photo" in small.stderr
+
+
 def test_compress_and_decode_a_folder_with_bad_files(home: Path, program: Program, tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     small_photo(photos / "one.png")

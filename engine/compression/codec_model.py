@@ -18,6 +18,7 @@ from engine.errors import DeviceError, ModelError, ModelMismatch, UsageError
 from engine.models.card import ModelCard
 from engine.models.hyperprior_codec import (
     HYPER_RADIUS,
+    HYPER_TOTAL,
     LATENT_RADIUS,
     LATENT_TOTAL,
     MEAN_STEPS,
@@ -52,10 +53,12 @@ class CodecModel:
         self._transforms = model.network
         self._on_cpu = cast(HyperpriorCodec, load_model(name_or_path, torch.device("cpu")).network)
         frequencies = self._on_cpu.latent_frequencies.numpy()
-        if not (frequencies.sum(axis=1) == LATENT_TOTAL).all() or (frequencies < 0).any():
+        hyper_frequencies = self._on_cpu.hyper_frequencies.numpy()
+        if not (_are_tables(frequencies, LATENT_TOTAL) and _are_tables(hyper_frequencies, HYPER_TOTAL)):
             raise ModelError(
-                f"The model {self.card.name!r} has no frequency tables: its training was never finished.",
-                "Use the model file that the training writes at its end.",
+                f"The model {self.card.name!r} has no sound frequency tables: its training was never finished, or its "
+                "file was changed.",
+                "Use the model file that the training writes at its end, or get it again.",
             )
         self.latent_tables = [Table.from_frequencies(row, LATENT_RADIUS) for row in frequencies]
         self._hyper_tables: dict[int, list[Table]] = {}
@@ -119,6 +122,12 @@ class CodecModel:
                         "There is not enough free memory.", "Close other programs and try again."
                     ) from error
             return run(self._on_cpu, torch.device("cpu"))
+
+
+def _are_tables(frequencies: np.ndarray, total: int) -> bool:
+    """True where the range coder can use every row (..., symbols): all add up, none is negative, all can escape."""
+    sums = frequencies.sum(axis=-1, dtype=np.int64)
+    return bool((sums == total).all() and (frequencies >= 0).all() and (frequencies[..., -1] > 0).all())
 
 
 # Models that were opened by path may lie outside the folders that are searched: hash -> file.

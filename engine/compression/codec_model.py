@@ -18,13 +18,14 @@ from engine.errors import DeviceError, ModelError, ModelMismatch, UsageError
 from engine.models.card import ModelCard
 from engine.models.hyperprior_codec import (
     HYPER_RADIUS,
+    HYPER_TOTAL,
     LATENT_RADIUS,
     LATENT_TOTAL,
     MEAN_STEPS,
     Gains,
     HyperpriorCodec,
 )
-from engine.models.registry import load_model, model_paths, resolve_model
+from engine.models.registry import load_model, model_files, resolve_model
 from engine.models.store import read_card
 
 ResultT = TypeVar("ResultT")
@@ -53,10 +54,12 @@ class CodecModel:
         self._transforms = model.network
         self._on_cpu = cast(HyperpriorCodec, load_model(name_or_path, torch.device("cpu")).network)
         frequencies = self._on_cpu.latent_frequencies.numpy()
-        if not (frequencies.sum(axis=1) == LATENT_TOTAL).all() or (frequencies < 0).any():
+        hyper_frequencies = self._on_cpu.hyper_frequencies.numpy()
+        if not (_are_tables(frequencies, LATENT_TOTAL) and _are_tables(hyper_frequencies, HYPER_TOTAL)):
             raise ModelError(
-                f"The model {self.card.name!r} has no frequency tables: its training was never finished.",
-                "Use the model file that the training writes at its end.",
+                f"The model {self.card.name!r} has no sound frequency tables: its training was never finished, or its "
+                "file was changed.",
+                "Use the model file that the training writes at its end, or get it again.",
             )
         self.latent_tables = [Table.from_frequencies(row, LATENT_RADIUS) for row in frequencies]
         self._hyper_tables: dict[int, list[Table]] = {}
@@ -144,6 +147,12 @@ def gains_of(network: HyperpriorCodec, quality: float | np.ndarray, device: torc
     return Gains(quantise, restore, filtering.repeat_interleave(2, -1).repeat_interleave(2, -2))
 
 
+def _are_tables(frequencies: np.ndarray, total: int) -> bool:
+    """True where the range coder can use every row (..., symbols): all add up, none is negative, all can escape."""
+    sums = frequencies.sum(axis=-1, dtype=np.int64)
+    return bool((sums == total).all() and (frequencies >= 0).all() and (frequencies[..., -1] > 0).all())
+
+
 # Models that were opened by path may lie outside the folders that are searched: hash -> file.
 _opened: dict[str, Path] = {}
 
@@ -160,9 +169,8 @@ def open_codec(model: str | Path | None = None, device: DeviceWish = None) -> Co
 
 def open_codec_by_hash(name: str, digest: str, device: DeviceWish = None) -> CodecModel:
     """The codec that a file names. Raises `ModelMismatch` where no model at hand has this hash."""
-    paths = model_paths()
-    candidates = [paths[name]] if name in paths else []
-    candidates += [path for key, path in paths.items() if key != name]
+    files = model_files()
+    candidates = sorted(files, key=lambda path: path.stem != name)
     if digest in _opened:
         candidates.append(_opened[digest])
     for path in candidates:
@@ -172,7 +180,7 @@ def open_codec_by_hash(name: str, digest: str, device: DeviceWish = None) -> Cod
             continue  # of the other models one may fit
         if card.family == HyperpriorCodec.family and card.weights_sha256 == digest:
             return open_codec(path, device)
-    if name in paths:
+    if any(path.stem == name for path in files):
         raise ModelMismatch(
             f"The file was made with another version of the model {name!r} ({digest[:12]}).",
             "Put that version of the model into your models folder.",

@@ -337,6 +337,9 @@ def _read_table(data: bytes, count: int, check_streams: bool) -> tuple[list[Sect
     last = -1
     for kind, length, crc in _ENTRY.iter_unpack(data[start:end]):
         name = kind.decode("latin-1")
+        # ASCII letters, for names are shown, also on terminals; and none of them twice, see docs/format.md.
+        if not kind.isalpha() or any(section.name == name for section in sections):
+            raise _damaged("The table of sections")
         if name not in SECTION_LIMITS:
             if not name[:1].islower():
                 raise UnsupportedVersion(f"The file needs a section {name!r}.", "Install a newer Latent Studio.")

@@ -12,7 +12,16 @@ import pytest
 import torch
 from PIL import Image
 
-from engine.compression import DEFAULT_MODEL, EncodeSettings, PhotoSession, decode, encode, groups, inspect
+from engine.compression import (
+    DEFAULT_MODEL,
+    EncodeSettings,
+    PhotoSession,
+    codec_model,
+    decode,
+    encode,
+    groups,
+    inspect,
+)
 from engine.compression.codec import latent_grid
 from engine.compression.codec_model import open_codec
 from engine.compression.entropy import GroupEncoder, Table
@@ -238,3 +247,13 @@ def test_files_on_disk(tmp_path: Path) -> None:
         decode_file(tmp_path / "missing.lsi", back)
     with pytest.raises(UsageError, match="quality"):
         EncodeSettings(quality=101)
+
+
+@pytest.mark.skipif(not SHIPPED.is_file(), reason="no trained codec is shipped yet")
+def test_a_model_of_ones_own_with_a_shipped_name_hides_no_shipped_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    user_folder("models").joinpath(f"{DEFAULT_MODEL}.safetensors").unlink(missing_ok=True)
+    shipped_file = encode(scene(64, 48), device="cpu")
+    install_small_model()
+    monkeypatch.setattr(codec_model, "_opened", {})  # as in a program that has just started
+    assert inspect(encode(scene(64, 48), device="cpu")).model_hash != inspect(shipped_file).model_hash
+    assert decode(shipped_file, strict=True, device="cpu").intact

@@ -296,6 +296,36 @@ def test_saved_pictures_open_again(tmp_path: Path, suffix: str) -> None:
         save_picture(original, path, overwrite=False)
 
 
+def exif_entry(tag: int, kind: int, value: int) -> bytes:
+    """A block of one tag with one number."""
+    return b"Exif\0\0MM\0*\0\0\0\x08" + struct.pack(">HHHIHHI", 1, tag, kind, 1, value, 0, 0)
+
+
+@pytest.mark.parametrize("suffix", WRITABLE_SUFFIXES)
+def test_pictures_are_saved_whatever_their_exif_block_holds(tmp_path: Path, suffix: str) -> None:
+    """Nobody checks the block of a compressed file before it is saved with the picture."""
+    camera = Image.Exif()
+    camera[0x010F], camera[0x0131] = "Maker", "Program"
+    camera.get_ifd(0x8769)[0x829A] = 0.01
+    camera.get_ifd(0x8825)[1] = "N"
+    blocks = (
+        camera.tobytes(),  # libtiff knows no directories within directories
+        b"no such block",
+        camera.tobytes()[:40],
+        exif_entry(0x010D, 3, 6),  # a document's name that is a number: libtiff would take it for an address
+        exif_entry(0x0100, 4, 60_000),  # another width
+        exif_entry(0x0103, 3, 7),  # another compression
+    )
+    path = tmp_path / f"picture{suffix}"
+    for block in blocks:
+        save_picture(Picture(gradient(), exif=block), path)
+        assert np.abs(open_picture(path).pixels.astype(int) - gradient()).mean() < 3
+    if suffix in (".tif", ".tiff"):
+        save_picture(Picture(gradient(), exif=camera.tobytes()), path)
+        with Image.open(path) as saved:
+            assert (saved.getexif()[0x010F], saved.getexif()[0x0131]) == ("Maker", "Program")
+
+
 def test_unknown_suffix_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PictureError, match="picture format"):
         save_picture(Picture(gradient()), tmp_path / "picture.xyz")

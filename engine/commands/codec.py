@@ -52,6 +52,9 @@ def compress(
     metadata: Annotated[
         bool, typer.Option("--metadata/--no-metadata", help="Keep EXIF; the place (GPS) is always removed.")
     ] = True,
+    perceptual: Annotated[
+        bool, typer.Option(help="Measure SSIMULACRA2 too; it takes nearly as long as encoding.")
+    ] = True,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
     device: DeviceOption = None,
@@ -73,7 +76,10 @@ def compress(
     reports: list[FileReport] = []
 
     def one(source: Path, target: Path, progress: ProgressCallback) -> None:
-        reports.append(compress_file(source, target, settings, overwrite=overwrite, device=chosen, progress=progress))
+        report = compress_file(
+            source, target, settings, perceptual=perceptual, overwrite=overwrite, device=chosen, progress=progress
+        )
+        reports.append(report)
 
     for_each("Compressing", jobs, outcome, one)
     if as_json:
@@ -85,7 +91,7 @@ def compress(
 
 def figures(reports: list) -> object:
     """The table of a list of `FileReport`s."""
-    columns = ("file", "bytes before", "bytes", "bpp", "PSNR dB", "MS-SSIM", "encode s", "decode s")
+    columns = ("file", "bytes before", "bytes", "bpp", "PSNR dB", "MS-SSIM", "SSIMULACRA2", "encode s", "decode s")
     shown = table(*columns)
     for report in reports:
         shown.add_row(
@@ -95,6 +101,7 @@ def figures(reports: list) -> object:
             f"{report.bits_per_pixel:.3f}",
             f"{report.psnr:.2f}",
             f"{report.ms_ssim:.4f}",
+            "-" if report.ssimulacra2 is None else f"{report.ssimulacra2:.1f}",
             f"{report.seconds_encode:.2f}",
             f"{report.seconds_decode:.2f}",
         )

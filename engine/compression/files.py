@@ -12,6 +12,7 @@ from engine.compression.container import MAX_FILE_BYTES, MAX_PIXELS, Region
 from engine.compression.settings import EncodeSettings
 from engine.errors import LatentStudioError, LimitError, PictureError, UsageError
 from engine.evaluation.image_quality import ms_ssim, psnr
+from engine.evaluation.ssimulacra2 import has_ssimulacra2, ssimulacra2
 from engine.files import write_bytes
 from engine.image import open_picture, save_picture
 from engine.progress import CancelToken, ProgressCallback, ignore_progress
@@ -19,7 +20,7 @@ from engine.progress import CancelToken, ProgressCallback, ignore_progress
 
 @dataclass(frozen=True)
 class FileReport:
-    """What compressing one file gave."""
+    """What compressing one file gave; `ssimulacra2` is None where it was not asked for or is not defined."""
 
     source: Path
     target: Path
@@ -30,6 +31,7 @@ class FileReport:
     bits_per_pixel: float
     psnr: float
     ms_ssim: float
+    ssimulacra2: float | None
     seconds_encode: float
     seconds_decode: float
     notes: tuple[str, ...] = ()
@@ -56,12 +58,16 @@ def compress_file(
     target: Path,
     settings: EncodeSettings = EncodeSettings(),  # noqa: B008 - frozen
     *,
+    perceptual: bool = False,
     overwrite: bool = True,
     device: DeviceWish = None,
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
 ) -> FileReport:
     """Compress a picture file; the result is decoded once, which checks it and gives the figures, before it is kept.
+
+    Args:
+        perceptual: measure SSIMULACRA2 too, which takes nearly as long as encoding.
 
     Raises:
         PictureError, LimitError: the source cannot be read.
@@ -78,6 +84,9 @@ def compress_file(
     decoded = decode(data, strict=True, device=device, cancel=cancel).picture
     finished = time.perf_counter()
     figures = psnr(picture.pixels, decoded.pixels), ms_ssim(picture.pixels, decoded.pixels)
+    visible = None
+    if perceptual and has_ssimulacra2(picture.width, picture.height):
+        visible = ssimulacra2(picture.pixels, decoded.pixels, cancel=cancel)
     write_bytes(target, data, overwrite=overwrite)
     return FileReport(
         source=source,
@@ -89,6 +98,7 @@ def compress_file(
         bits_per_pixel=8.0 * len(data) / (picture.width * picture.height),
         psnr=figures[0],
         ms_ssim=figures[1],
+        ssimulacra2=visible,
         seconds_encode=encoded - started,
         seconds_decode=finished - encoded,
         notes=picture.notes,

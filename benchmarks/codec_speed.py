@@ -7,8 +7,8 @@ wall time, per picture the best of `--runs`, so they hold for a quiet machine on
 the Kodak photos and their mirror images.
 
 `--compressai` times CompressAI's mbt2018-mean in the same run, on the same small pictures with as many threads:
-compress() and decompress() with real entropy coding, the weights random, since speed does not depend on them. Larger
-pictures take it several gigabytes. It is no dependency: `pip install compressai` into an environment of its own.
+compress() and decompress() with real entropy coding, the weights random, which suffices for timing. Larger pictures
+take it several gigabytes. It is no dependency: benchmarks/requirements-compressai.txt says how to install it.
 
 Writes benchmarks/results/codec_speed.json.
 """
@@ -249,7 +249,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=ROOT / "benchmarks" / "results" / "codec_speed.json")
     options = parser.parse_args()
     if options.compressai and find_spec("compressai") is None:
-        parser.error("CompressAI is not installed: pip install compressai, best into an environment of its own.")
+        parser.error("CompressAI is not installed; benchmarks/requirements-compressai.txt says how.")
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     card = open_codec(options.model, options.device).card
     all_photos = photos()

@@ -175,8 +175,8 @@ def _map_sums(xyb: Tensor, above: int, below: int) -> Tensor:
     inner = (slice(None), slice(_REACH, -_REACH), slice(_REACH, -_REACH))
     edges = (1 + (b[inner] - mean_b).abs_()) / (1 + (a[inner] - mean_a).abs_()) - 1
     maps = torch.stack([loss, edges.clamp(min=0), -edges.clamp(max=0)], dim=1)
-    means = maps.sum((2, 3), dtype=torch.float64)
-    return torch.cat([means, maps.square_().square_().sum((2, 3), dtype=torch.float64)], dim=1)
+    sums = maps.sum((2, 3), dtype=torch.float64)
+    return torch.cat([sums, maps.square_().square_().sum((2, 3), dtype=torch.float64)], dim=1)
 
 
 def _blur(planes: Tensor) -> Tensor:

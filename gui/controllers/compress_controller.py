@@ -466,7 +466,7 @@ class CompressController(QObject):
         self._kept[result.order] = result
         while len(self._kept) > (1 if self._state.large else KEPT_RESULTS):
             self._kept.popitem(last=False)
-        self._set(result=result, busy=self._again)
+        self._set(result=result, judgements=self._at_hand(self._state.judgements), busy=self._again)
         if self._again:
             self._start_encoding()
         else:
@@ -518,10 +518,13 @@ class CompressController(QObject):
 
     @Slot(object, int)
     def _on_judged(self, judgement: Judgement, _stamp: int) -> None:
-        known = (*self._state.judgements, judgement)
-        wanted = {id(subject) for subject in (*self._kept.values(), self._state.rival)}
-        self._set(judgements=tuple(entry for entry in known if id(entry.subject) in wanted))
+        self._set(judgements=self._at_hand((*self._state.judgements, judgement)))
         self._request_judgement()
+
+    def _at_hand(self, judgements: tuple[Judgement, ...]) -> tuple[Judgement, ...]:
+        """Those of kept results and of the rival; the others would hold on to pictures that nobody needs."""
+        subjects = {id(subject) for subject in (*self._kept.values(), self._state.rival)}
+        return tuple(judgement for judgement in judgements if id(judgement.subject) in subjects)
 
     @Slot(object, int)
     def _on_judging_failed(self, error: Exception, stamp: int) -> None:

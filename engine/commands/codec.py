@@ -80,6 +80,9 @@ def compress(
     drop: Annotated[
         float, typer.Option(min=0, max=100, help="With --focus: points of quality that all else loses.")
     ] = 30.0,
+    perceptual: Annotated[
+        bool, typer.Option(help="Measure SSIMULACRA2 too; it takes nearly as long as encoding.")
+    ] = True,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
     device: DeviceOption = None,
@@ -110,7 +113,14 @@ def compress(
 
     def one(source: Path, target: Path, progress: ProgressCallback) -> None:
         report = compress_file(
-            source, target, settings, overwrite=overwrite, device=chosen, progress=progress, focus=focused
+            source,
+            target,
+            settings,
+            perceptual=perceptual,
+            overwrite=overwrite,
+            device=chosen,
+            progress=progress,
+            focus=focused,
         )
         reports.append(report)
         if report.target_note:
@@ -146,7 +156,9 @@ def _target(
 def figures(reports: list, found_quality: bool = False) -> object:
     """The table of a list of `FileReport`s; with the quality of each where it was searched for."""
     quality = ("quality",) if found_quality else ()
-    shown = table("file", "bytes before", "bytes", *quality, "bpp", "PSNR dB", "MS-SSIM", "encode s", "decode s")
+    shown = table(
+        "file", "bytes before", "bytes", *quality, "bpp", "PSNR dB", "MS-SSIM", "SSIMULACRA2", "encode s", "decode s"
+    )
     for report in reports:
         shown.add_row(
             escape(str(report.target)),
@@ -156,6 +168,7 @@ def figures(reports: list, found_quality: bool = False) -> object:
             f"{report.bits_per_pixel:.3f}",
             f"{report.psnr:.2f}",
             f"{report.ms_ssim:.4f}",
+            "-" if report.ssimulacra2 is None else f"{report.ssimulacra2:.1f}",
             f"{report.seconds_encode:.2f}",
             f"{report.seconds_decode:.2f}",
         )

@@ -15,6 +15,7 @@ from engine.compression.settings import EncodeSettings
 from engine.compression.targeting import encode_to_target
 from engine.errors import LatentStudioError, LimitError, PictureError, UsageError
 from engine.evaluation.image_quality import ms_ssim, psnr
+from engine.evaluation.ssimulacra2 import has_ssimulacra2, ssimulacra2
 from engine.files import write_bytes
 from engine.image import Picture, open_picture, save_picture
 from engine.progress import CancelToken, ProgressCallback, ignore_progress
@@ -26,6 +27,7 @@ class FileReport:
 
     Attributes:
         quality: 0..100, given or found for a target.
+        ssimulacra2: None where it was not asked for or is not defined.
         target_note: where a target was asked for and is not hit, why the file is smaller than allowed or better than
             wished.
     """
@@ -40,6 +42,7 @@ class FileReport:
     bits_per_pixel: float
     psnr: float
     ms_ssim: float
+    ssimulacra2: float | None
     seconds_encode: float
     seconds_decode: float
     notes: tuple[str, ...] = ()
@@ -67,6 +70,7 @@ def compress_file(
     target: Path,
     settings: EncodeSettings = EncodeSettings(),  # noqa: B008 - frozen
     *,
+    perceptual: bool = False,
     overwrite: bool = True,
     device: DeviceWish = None,
     progress: ProgressCallback = ignore_progress,
@@ -77,6 +81,7 @@ def compress_file(
     """Compress a picture file; the result is decoded once, which checks it and gives the figures, before it is kept.
 
     Args:
+        perceptual: measure SSIMULACRA2 too, which takes nearly as long as encoding.
         enough: once set, refinement (`EncodeSettings.effort`) ends with the best that it has found.
         focus: makes the quality map of each photo, instead of that of `settings`.
 
@@ -103,6 +108,9 @@ def compress_file(
     decoded = result.picture
     finished = time.perf_counter()
     figures = psnr(picture.pixels, decoded.pixels), ms_ssim(picture.pixels, decoded.pixels)
+    visible = None
+    if perceptual and has_ssimulacra2(picture.width, picture.height):
+        visible = ssimulacra2(picture.pixels, decoded.pixels, cancel=cancel)
     write_bytes(target, data, overwrite=overwrite)
     return FileReport(
         source=source,
@@ -115,6 +123,7 @@ def compress_file(
         bits_per_pixel=8.0 * len(data) / (picture.width * picture.height),
         psnr=figures[0],
         ms_ssim=figures[1],
+        ssimulacra2=visible,
         seconds_encode=encoded - started,
         seconds_decode=finished - encoded,
         notes=picture.notes,

@@ -28,7 +28,8 @@ from engine.compression.entropy import GroupEncoder, Table
 from engine.compression.files import compress_file, decode_file
 from engine.errors import Cancelled, ModelError, ModelMismatch, PictureError, UsageError
 from engine.evaluation.image_quality import psnr
-from engine.image import Picture, save_picture
+from engine.evaluation.ssimulacra2 import ssimulacra2
+from engine.image import Picture, open_picture, save_picture
 from engine.models.store import save_model
 from engine.paths import user_folder
 from engine.progress import CancelToken, Progress
@@ -236,10 +237,13 @@ def test_files_on_disk(tmp_path: Path) -> None:
     install_small_model()
     source, target, back = tmp_path / "photo.png", tmp_path / "photo.lsi", tmp_path / "back.png"
     save_picture(scene(90, 60), source)
-    report = compress_file(source, target, EncodeSettings(quality=60), device="cpu")
+    assert compress_file(source, target, EncodeSettings(quality=60), device="cpu").ssimulacra2 is None
+    report = compress_file(source, target, EncodeSettings(quality=60), perceptual=True, device="cpu")
     assert report.compressed_bytes == target.stat().st_size and report.original_bytes == source.stat().st_size
     assert report.psnr > 5 and 0 <= report.ms_ssim <= 1
     decoded = decode_file(target, back, device="cpu")
+    pair = open_picture(source).pixels, open_picture(back).pixels
+    assert report.ssimulacra2 == ssimulacra2(*pair)
     assert (decoded.width, decoded.height) == (90, 60) and back.is_file() and not decoded.damaged_tiles
     with pytest.raises(UsageError):
         compress_file(source, source)

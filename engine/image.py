@@ -29,6 +29,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from engine.colour_profile import describe, is_srgb, through_profile, to_srgb
 from engine.errors import LimitError, PictureError
 from engine.files import write_bytes
 from engine.jxl_header import is_jxl, jxl_size
@@ -36,6 +37,8 @@ from engine.jxl_header import is_jxl, jxl_size
 MAX_PIXELS = 2**28
 MAX_SIDE = 65535
 MAX_FILE_BYTES = 2**31
+# Larger profiles hold tables for printers; their pictures are converted.
+MAX_PROFILE_BYTES = 2**20
 
 PICTURE_SUFFIXES: tuple[str, ...] = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif", ".heic", ".heif",
@@ -69,9 +72,11 @@ class Picture:
     """A picture as every part of the program uses it.
 
     Attributes:
-        pixels: (H, W, 3) uint8 sRGB, upright, C-contiguous.
+        pixels: (H, W, 3) uint8, upright, C-contiguous; sRGB unless `profile` says otherwise.
         alpha: (H, W) uint8 opacity, or None where the picture is opaque.
         exif: EXIF block, its orientation already 1; None when absent.
+        xmp: XMP packet; None when absent.
+        profile: ICC profile of an RGB space other than sRGB that the pixels are in; only where it was asked for.
         notes: what had to be converted, for people.
         name: file name for titles; "" for pasted pictures.
         stored_bytes: size of the source file; None where there is none.
@@ -83,6 +88,8 @@ class Picture:
     notes: tuple[str, ...] = ()
     name: str = ""
     stored_bytes: int | None = None
+    xmp: bytes | None = None
+    profile: bytes | None = None
 
     @property
     def width(self) -> int:
@@ -95,7 +102,7 @@ class Picture:
         return self.pixels.shape[0]
 
 
-def open_picture(source: Path | bytes, *, name: str = "") -> Picture:
+def open_picture(source: Path | bytes, *, name: str = "", keep_profile: bool = False) -> Picture:
     """Read a picture file, or the bytes of one, as upright 8-bit sRGB.
 
     EXIF orientation is applied, ICC profiles are converted to sRGB (relative colorimetric, black point compensated),
@@ -105,6 +112,7 @@ def open_picture(source: Path | bytes, *, name: str = "") -> Picture:
     Args:
         source: a path, or the content of a file.
         name: what to call it in messages and titles; the file's own name where none is given.
+        keep_profile: leave RGB colours in the space of their own profile, such as Display P3, and keep the profile.
 
     Raises:
         LimitError: more than MAX_PIXELS pixels, more than MAX_SIDE a side, or more than MAX_FILE_BYTES bytes.
@@ -122,7 +130,7 @@ def open_picture(source: Path | bytes, *, name: str = "") -> Picture:
     warnings.filterwarnings("ignore", module=r"(PIL|pillow_heif|pillow_jxl)\b")
     try:
         with _open_header(data, label) as opened:
-            return _convert(opened, data, label, name)
+            return _convert(opened, data, label, name, keep_profile)
     except PictureError:
         raise
     except MemoryError as error:
@@ -190,7 +198,7 @@ def check_size(width: int, height: int, label: str) -> None:
         raise LimitError(problem, "Shrink it or cut it into parts.")
 
 
-def _convert(opened: Image.Image, data: bytes, label: str, name: str) -> Picture:
+def _convert(opened: Image.Image, data: bytes, label: str, name: str, keep_profile: bool) -> Picture:
     notes: list[str] = []
     frames = getattr(opened, "n_frames", 1)
     if frames > 1 and opened.format != "MPO":  # the further pictures of an MPO are previews and gain maps
@@ -199,22 +207,23 @@ def _convert(opened: Image.Image, data: bytes, label: str, name: str) -> Picture
     opened.load()
     # A decoder may learn the true size only now.
     check_size(opened.width, opened.height, label)
-    picture = _upright_srgb(opened, opened.info.get("exif"), reduced, notes)
+    picture = _upright(opened, opened.info.get("exif"), reduced, keep_profile, notes)
     return replace(picture, name=name, stored_bytes=len(data))
 
 
-def picture_of(image: Image.Image, *, exif: bytes | None = None) -> Picture:
+def picture_of(image: Image.Image, *, exif: bytes | None = None, keep_profile: bool = False) -> Picture:
     """A picture that Pillow holds, of any mode, as upright 8-bit sRGB; see `open_picture`.
 
     Args:
         image: its `info` says how it is meant: ICC profile, transparency, EXIF orientation.
         exif: EXIF block instead of that in `info`.
+        keep_profile: see `open_picture`.
     """
     image.load()
-    return _upright_srgb(image, exif if exif is not None else image.info.get("exif"), False, [])
+    return _upright(image, exif if exif is not None else image.info.get("exif"), False, keep_profile, [])
 
 
-def _upright_srgb(opened: Image.Image, block: object, reduced: bool, notes: list[str]) -> Picture:
+def _upright(opened: Image.Image, block: object, reduced: bool, keep_profile: bool, notes: list[str]) -> Picture:
     """A loaded image as a picture; `block` is its EXIF block, `reduced` says that a decoder dropped half of 16 bits."""
     image = opened
     if image.mode.startswith("I") or image.mode == "F":
@@ -222,15 +231,22 @@ def _upright_srgb(opened: Image.Image, block: object, reduced: bool, notes: list
     elif reduced:
         notes.append("16 bit reduced to 8")
     image, alpha = _split_alpha(image)
-    image = _to_srgb(image, opened.info.get("icc_profile"), notes)
+    profile = opened.info.get("icc_profile") if keep_profile and image.mode == "RGB" else None
+    title = describe(profile) if profile and len(profile) <= MAX_PROFILE_BYTES else None
+    if title is None or is_srgb(title):
+        profile = None
+        image = _to_srgb(image, opened.info.get("icc_profile"), notes)
     pixels = np.asarray(image)
     orientation, exif = _orientation_and_exif(opened, block)
     if orientation != 1:
-        pixels = _upright(pixels, orientation)
-        alpha = None if alpha is None else np.ascontiguousarray(_upright(alpha, orientation))
+        pixels = _turned(pixels, orientation)
+        alpha = None if alpha is None else np.ascontiguousarray(_turned(alpha, orientation))
         notes.append("turned upright")
     pixels = np.array(pixels, dtype=np.uint8, order="C")  # our own memory, writable by nobody else
-    return Picture(pixels, alpha, exif, tuple(notes))
+    xmp = opened.info.get("xmp")
+    return Picture(
+        pixels, alpha, exif, tuple(notes), xmp=xmp if isinstance(xmp, bytes) and xmp else None, profile=profile
+    )
 
 
 def _deep_bits(opened: Image.Image, data: bytes) -> bool:
@@ -289,37 +305,20 @@ def _to_srgb(image: Image.Image, icc: bytes | None, notes: list[str]) -> Image.I
             title = (core.profile_description or "").strip() or "unnamed profile"
             if core.xcolor_space.strip() != described:
                 notes.append("unsuitable colour profile ignored")
-            elif described == "RGB" and _is_srgb(title):
+            elif described == "RGB" and is_srgb(title):
                 return image
             else:
-                converted = _through_profile(image, profile)
+                converted = through_profile(image, profile)
                 notes.append(f"{'CMYK ' if image.mode == 'CMYK' else ''}{title} converted to sRGB")
                 return converted
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
             notes.append("damaged colour profile ignored")
     if image.mode == "LAB":
         notes.append("Lab converted to sRGB")
-        return _through_profile(image, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")))
+        return through_profile(image, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")))
     if image.mode == "CMYK":
         notes.append("CMYK converted to sRGB")
     return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _is_srgb(title: str) -> bool:
-    return title.lower().startswith(("srgb", "iec 61966-2", "iec61966-2"))
-
-
-def _through_profile(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
-    converted = ImageCms.profileToProfile(
-        image,
-        profile,
-        ImageCms.createProfile("sRGB"),
-        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        outputMode="RGB",
-        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
-    )
-    assert converted is not None  # only None when converting in place
-    return converted
 
 
 def _orientation_and_exif(opened: Image.Image, block: object) -> tuple[int, bytes | None]:
@@ -359,7 +358,7 @@ def _reset_orientation(block: bytes) -> tuple[int, bytes]:
     return 1, block
 
 
-def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
     """Undo an EXIF orientation 2..8 on an (H, W, ...) array."""
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
@@ -389,6 +388,8 @@ _WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 WRITABLE_SUFFIXES: tuple[str, ...] = tuple(_WRITERS)
 _WITHOUT_ALPHA = (".jpg", ".jpeg", ".bmp")
+_WITHOUT_PROFILE = ("BMP", "JXL")
+_WITH_XMP = ("JPEG", "WEBP", "AVIF")
 
 
 def save_picture(
@@ -398,6 +399,7 @@ def save_picture(
 
     PNG, WebP, TIFF, BMP and JPEG XL are lossless; JPEG and AVIF are written at high quality. JPEG and BMP know no
     opacity: the picture is laid on white. TIFF keeps the texts of an EXIF block, BMP nothing of it, the others all.
+    Colours that are not sRGB are written with their profile; for BMP and JPEG XL they are converted.
 
     Args:
         text: PNG text chunks; other formats have no place for them and leave them out.
@@ -412,13 +414,20 @@ def save_picture(
         raise PictureError(
             f"{path.name} does not end in a picture format that can be written.", f"Use {', '.join(_WRITERS)}."
         )
+    kind, options = _WRITERS[suffix]
+    if kind in _WITHOUT_PROFILE:
+        picture = to_srgb(picture)
     if suffix == ".png":
         pixels = picture.pixels if picture.alpha is None else np.dstack([picture.pixels, picture.alpha])
-        write_bytes(path, encode_png(pixels, text=text, exif=picture.exif), overwrite=overwrite)
+        data = encode_png(pixels, text=text, exif=picture.exif, xmp=picture.xmp, profile=picture.profile)
+        write_bytes(path, data, overwrite=overwrite)
         return
-    kind, options = _WRITERS[suffix]
     if kind == "JXL":
         import pillow_jxl  # noqa: F401  registers itself
+    if picture.profile is not None:
+        options = {**options, "icc_profile": picture.profile}
+    if picture.xmp is not None and kind in _WITH_XMP:
+        options = {**options, "xmp": picture.xmp}
     exif = _writable_exif(picture.exif, kind) if picture.exif else None
     if exif is not None:
         options = {**options, "exif": exif}
@@ -473,6 +482,8 @@ def encode_png(
     text: Mapping[str, str] | None = None,
     palette: Sequence[Sequence[int]] | np.ndarray | None = None,
     exif: bytes | None = None,
+    xmp: bytes | None = None,
+    profile: bytes | None = None,
 ) -> bytes:
     """A PNG file as bytes.
 
@@ -480,7 +491,7 @@ def encode_png(
         pixels: (H, W, 3 or 4) uint8 colours, or (H, W) uint8 grey values, or palette indices where `palette` is given.
         text: text chunks by keyword (1 to 79 Latin-1 characters); the texts may hold any character.
         palette: up to 256 colours (R, G, B) in 0..255.
-        exif: EXIF block to embed.
+        exif, xmp, profile: EXIF block, XMP packet and ICC profile to embed.
     """
     image = Image.fromarray(np.ascontiguousarray(pixels))
     if palette is not None:
@@ -489,9 +500,11 @@ def encode_png(
     chunks = PngImagePlugin.PngInfo()
     for keyword, value in (text or {}).items():
         chunks.add_itxt(keyword, value)
+    if xmp:
+        chunks.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
     stream = io.BytesIO()
-    options: dict[str, Any] = {"exif": exif} if exif else {}
-    image.save(stream, "PNG", pnginfo=chunks, **options)
+    given = {"exif": exif, "icc_profile": profile}
+    image.save(stream, "PNG", pnginfo=chunks, **{name: value for name, value in given.items() if value})
     return stream.getvalue()
 
 

@@ -34,7 +34,7 @@ from engine.progress import ProgressCallback
 
 if TYPE_CHECKING:
     from engine.compression import Region
-    from engine.compression.container import GroupEntry
+    from engine.compression.container import GroupEntry, Header
     from engine.compression.settings import Target
 
 
@@ -65,7 +65,13 @@ def compress(
     ] = None,
     model: Annotated[str | None, typer.Option(help="Codec model: a name or a path.")] = None,
     metadata: Annotated[
-        bool, typer.Option("--metadata/--no-metadata", help="Keep EXIF; the place (GPS) is always removed.")
+        bool, typer.Option("--metadata/--no-metadata", help="Keep EXIF and XMP, without the place (GPS).")
+    ] = True,
+    gps: Annotated[
+        bool, typer.Option("--gps/--no-gps", help="Keep in the metadata where the photo was taken.")
+    ] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile/--srgb", help="Keep colours such as Display P3, or convert them to sRGB.")
     ] = True,
     effort: Annotated[
         int, typer.Option(min=0, max=3, help="0 is fast; 1 to 3 search ever longer for smaller files of equal PSNR.")
@@ -100,6 +106,7 @@ def compress(
         quality=50.0 if quality is None else quality,
         model=model,
         keep_metadata=metadata,
+        keep_place=gps,
         target=target,
         effort=effort,
     )
@@ -121,6 +128,7 @@ def compress(
             device=chosen,
             progress=progress,
             focus=focused,
+            keep_profile=profile,
         )
         reports.append(report)
         if report.target_note:
@@ -270,6 +278,7 @@ def info(
         "bits_per_pixel": header.bits_per_pixel,
         "model": header.model_name,
         "model_sha256": header.model_hash,
+        "colours": "Display P3" if header.display_p3 else _colours(data, header),
         "tiles": columns * rows,
         "tile_bits": [8 * group.bytes for group in header.groups],
         "sections": {section.name: section.bytes for section in header.sections},
@@ -293,6 +302,17 @@ def info(
             value = f"{value:.3f}".rstrip("0").rstrip(".")
         shown.add_row(name.replace("_", " "), escape(str(value)))
     output.print(shown)
+
+
+def _colours(data: bytes, header: Header) -> str:
+    from engine.compression.container import section_payload
+
+    if header.section("iccp") is None:
+        return "sRGB"
+    from engine.colour_profile import describe
+
+    profile = section_payload(data, header, "iccp")
+    return (describe(profile) if profile is not None else None) or "damaged profile, shown as sRGB"
 
 
 def _rates(groups: Sequence[GroupEntry]) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from engine.colour_profile import is_display_p3
 from engine.compression.codec_model import CodecModel, DeviceWish, open_codec, open_codec_by_hash
 from engine.compression.container import (
     GROUP_SIZE,
@@ -32,7 +33,15 @@ from engine.compression.groups import ZERO_MARGIN, decode_group, encode_group
 from engine.compression.quality_map import MAP_SHARE, QualityMap
 from engine.compression.refinement import GroupRefiner
 from engine.compression.settings import EFFORT_PASSES, EncodeSettings
-from engine.compression.side_data import clean_exif, make_preview, open_preview, pack_alpha, unpack_alpha
+from engine.compression.side_data import (
+    clean_exif,
+    clean_xmp,
+    make_preview,
+    open_preview,
+    pack_alpha,
+    profile_of,
+    unpack_alpha,
+)
 from engine.errors import DamagedFile
 from engine.image import Picture
 from engine.progress import CancelToken, Progress, ProgressCallback, ignore_progress, never_cancelled
@@ -182,7 +191,7 @@ def encode_latents(
             break
         quality_map = fitted  # small files: squares become larger until the map is cheap enough
     beside = side_data(picture, settings)
-    return assemble(codec, picture, quality, groups, beside, make_preview(picture.pixels, size), quality_map)
+    return assemble(codec, picture, quality, groups, beside, make_preview(picture, size), quality_map)
 
 
 def encode_groups(
@@ -241,17 +250,30 @@ def quality_in(box: Window, quality: float, quality_map: QualityMap | None) -> f
 
 @dataclass(frozen=True)
 class SideData:
-    """Sections of a file that are the same at every quality: the EXIF block and the packed opacity, or None."""
+    """What stands in a file beside the latents and is the same at every quality: payloads of sections, or None."""
 
     exif: bytes | None
+    xmp: bytes | None
+    profile: bytes | None
     alpha: bytes | None
+    display_p3: bool
+
+    @property
+    def size(self) -> int:
+        """Bytes of all payloads."""
+        return sum(len(part) for part in (self.exif, self.xmp, self.profile, self.alpha) if part is not None)
 
 
 def side_data(picture: Picture, settings: EncodeSettings) -> SideData:
     """What the settings and the picture put beside the latents."""
+    keep, place, profile = settings.keep_metadata, settings.keep_place, picture.profile
+    known = profile is not None and is_display_p3(profile)
     return SideData(
-        clean_exif(picture.exif) if settings.keep_metadata and picture.exif else None,
-        pack_alpha(picture.alpha) if picture.alpha is not None else None,
+        exif=clean_exif(picture.exif, place) if keep and picture.exif else None,
+        xmp=clean_xmp(picture.xmp, place) if keep and picture.xmp else None,
+        profile=None if known else profile,
+        alpha=pack_alpha(picture.alpha) if picture.alpha is not None else None,
+        display_p3=known,
     )
 
 
@@ -276,7 +298,10 @@ def assemble(
         quality_map=None if quality_map is None else quality_map.pack(),
         preview=preview,
         exif=beside.exif,
+        xmp=beside.xmp,
+        profile=beside.profile,
         alpha=beside.alpha,
+        display_p3=beside.display_p3,
     )
 
 
@@ -346,7 +371,15 @@ def decode(
         count = len(reader.groups)
         notes.append(f"{len(reader.damaged)} of {count} parts of the picture are damaged and drawn hatched.")
     alpha = _decode_alpha(data, header, region, strict, notes)
-    picture = Picture(pixels, alpha, section_payload(data, header, "exif"), notes=tuple(notes), stored_bytes=len(data))
+    picture = Picture(
+        pixels,
+        alpha,
+        section_payload(data, header, "exif"),
+        notes=tuple(notes),
+        stored_bytes=len(data),
+        xmp=section_payload(data, header, "xmpk"),
+        profile=profile_of(data, header),
+    )
     return Decoded(picture, header, tuple(reader.damaged))
 
 

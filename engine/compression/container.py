@@ -36,6 +36,7 @@ _CRC = struct.Struct("<I")
 
 # Feature bits of the low byte change how a file must be read; those of the high byte may be ignored.
 _KNOWN_FEATURES = 0
+_DISPLAY_P3 = 0x0100
 
 # Sections with a capital first letter must be understood; others may be skipped. In file order, with their limits.
 SECTION_LIMITS: dict[str, int] = {
@@ -43,6 +44,8 @@ SECTION_LIMITS: dict[str, int] = {
     "QMAP": 2**19,
     "prev": 64 * 1024,
     "exif": 64 * 1024,
+    "xmpk": 64 * 1024,
+    "iccp": 2**20,
     "ALPH": 2**29,
     "GRPI": 12 * (MAX_PIXELS // GROUP_SIZE + 2 * MAX_SIDE),
     "GRPS": 2**31,
@@ -135,6 +138,8 @@ class Header:
         preview: a small JPEG or WebP file, or None.
         file_bytes: length of the whole file.
         problems: what is damaged, in words, empty for an intact file.
+        display_p3: whether the colours are those of Display P3; else they are those of the profile in the section
+            `iccp`, or sRGB where there is none.
     """
 
     version: tuple[int, int]
@@ -149,6 +154,7 @@ class Header:
     preview: bytes | None
     file_bytes: int
     problems: tuple[str, ...] = ()
+    display_p3: bool = False
 
     @property
     def bits_per_pixel(self) -> float:
@@ -208,7 +214,10 @@ def write_container(
     quality_map: bytes | None = None,
     preview: bytes | None = None,
     exif: bytes | None = None,
+    xmp: bytes | None = None,
+    profile: bytes | None = None,
     alpha: bytes | None = None,
+    display_p3: bool = False,
 ) -> bytes:
     """Assemble a file.
 
@@ -219,7 +228,8 @@ def write_container(
         model_name: at most 64 bytes as UTF-8.
         model_hash: SHA-256 in hexadecimal.
         groups: in raster order, as many as `group_grid` says.
-        quality_map, preview, exif, alpha: section payloads or None.
+        quality_map, preview, exif, xmp, profile, alpha: section payloads or None.
+        display_p3: see `Header`.
     """
     check_size(width, height)
     columns, rows = group_grid(width, height)
@@ -231,6 +241,8 @@ def write_container(
         "QMAP": quality_map,
         "prev": preview,
         "exif": exif,
+        "xmpk": xmp,
+        "iccp": profile,
         "ALPH": alpha,
         "GRPI": index,
         "GRPS": b"".join(group.stream for group in groups),
@@ -240,7 +252,18 @@ def write_container(
         if len(payload) > SECTION_LIMITS[name]:
             raise LimitError(f"The {name} section would take {len(payload)} bytes.", "Leave it out.")
     head = _PREAMBLE.pack(
-        MAGIC, MAJOR, MINOR, 0, width, height, round(quality * 100), GROUP_LOG2, halo, len(present), bytes(3), 0
+        MAGIC,
+        MAJOR,
+        MINOR,
+        _DISPLAY_P3 if display_p3 else 0,
+        width,
+        height,
+        round(quality * 100),
+        GROUP_LOG2,
+        halo,
+        len(present),
+        bytes(3),
+        0,
     )[: -_CRC.size]
     table = b"".join(_ENTRY.pack(name.encode(), len(data), zlib.crc32(data)) for name, data in present)
     parts = [head, _CRC.pack(zlib.crc32(head)), table, _CRC.pack(zlib.crc32(table)), *(data for _, data in present)]
@@ -262,7 +285,7 @@ def read_container(data: bytes, *, max_pixels: int = MAX_PIXELS, check_streams: 
         LimitError: the picture is larger than allowed.
         DamagedFile: a part without which nothing can be decoded is damaged.
     """
-    width, height, quality, halo, count, version = _read_preamble(data)
+    width, height, quality, halo, count, version, features = _read_preamble(data)
     check_size(width, height, max_pixels)
     sections, problems = _read_table(data, count, check_streams)
     found = {section.name: section for section in sections}
@@ -283,6 +306,7 @@ def read_container(data: bytes, *, max_pixels: int = MAX_PIXELS, check_streams: 
         preview=_payload(data, preview) if preview is not None and preview.intact else None,
         file_bytes=len(data),
         problems=tuple(problems),
+        display_p3=bool(features & _DISPLAY_P3),
     )
 
 
@@ -300,7 +324,7 @@ def group_stream(data: bytes, group: GroupEntry) -> bytes:
     return stream
 
 
-def _read_preamble(data: bytes) -> tuple[int, int, float, int, int, tuple[int, int]]:
+def _read_preamble(data: bytes) -> tuple[int, int, float, int, int, tuple[int, int], int]:
     if len(data) == 0:
         raise NotACompressedFile("The file is empty.", "Choose another file.")
     if not data.startswith(MAGIC[: min(len(data), len(MAGIC))]):
@@ -320,7 +344,7 @@ def _read_preamble(data: bytes) -> tuple[int, int, float, int, int, tuple[int, i
         )
     if quality > 10_000 or group_log2 != GROUP_LOG2 or not 1 <= count <= MAX_SECTIONS or any(spare):
         raise _damaged("The header of the file")
-    return width, height, quality / 100.0, halo, count, (major, minor)
+    return width, height, quality / 100.0, halo, count, (major, minor), features
 
 
 def _read_table(data: bytes, count: int, check_streams: bool) -> tuple[list[Section], list[str]]:

@@ -77,12 +77,14 @@ def compress_file(
     cancel: CancelToken | None = None,
     enough: CancelToken | None = None,
     focus: Callable[[Picture], QualityMap] | None = None,
+    keep_profile: bool = True,
 ) -> FileReport:
     """Compress a picture file; the result is decoded once, which checks it and gives the figures, before it is kept.
 
     Args:
         perceptual: measure SSIMULACRA2 too, which takes nearly as long as encoding.
         enough: once set, refinement (`EncodeSettings.effort`) ends with the best that it has found.
+        keep_profile: keep colours that are not sRGB, such as Display P3, and their profile; else they are converted.
         focus: makes the quality map of each photo, instead of that of `settings`.
 
     Raises:
@@ -94,7 +96,7 @@ def compress_file(
     """
     source, target = Path(source), Path(target)
     _refuse_same(source, target)
-    picture = open_picture(source)
+    picture = open_picture(source, keep_profile=keep_profile)
     started = time.perf_counter()
     if focus is not None:
         settings = replace(settings, quality_map=focus(picture))

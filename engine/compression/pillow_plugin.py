@@ -7,15 +7,15 @@
         image.save("photo.png")
     image.save("again.lsi", quality=60)
 
-Opening decodes nothing: it gives size, mode (RGB or RGBA), and `info` with "quality", "model" and, where there is one,
-"exif". Pixels are decoded when they are first needed, and PyTorch is imported then, not before. `draft` and `thumbnail`
-take the embedded preview where it is large enough, without PyTorch. Damage is an OSError unless
-`ImageFile.LOAD_TRUNCATED_IMAGES` is set; then what is sound is decoded and the rest is drawn hatched. How large a
-picture may be is up to Pillow's `Image.MAX_IMAGE_PIXELS`.
+Opening decodes nothing: it gives size, mode (RGB or RGBA), and `info` with "quality", "model" and, where there are
+such, "exif", "xmp" and "icc_profile". Pixels are decoded when they are first needed, and PyTorch is imported then, not
+before. `draft` and `thumbnail` take the embedded preview where it is large enough, without PyTorch. Damage is an
+OSError unless `ImageFile.LOAD_TRUNCATED_IMAGES` is set; then what is sound is decoded and the rest is drawn hatched. How
+large a picture may be is up to Pillow's `Image.MAX_IMAGE_PIXELS`.
 
 Options of `save`: `quality` 0..100 (50), `model` (a name or a path; the default codec), `exif` (bytes or `Image.Exif`;
 what the image carries, and b"" for none; the place where a photo was taken is removed always). The picture is stored
-upright in 8-bit sRGB.
+upright in 8 bits, in sRGB or in the RGB space of its own profile.
 """
 
 from __future__ import annotations
@@ -82,6 +82,14 @@ class LsiImageFile(ImageFile.ImageFile):
         exif = section_payload(data, header, "exif")
         if exif is not None:
             self.info["exif"] = exif
+        from engine.compression.side_data import profile_of
+
+        profile = profile_of(data, header)
+        if profile is not None:
+            self.info["icc_profile"] = profile
+        xmp = section_payload(data, header, "xmpk")
+        if xmp is not None:
+            self.info["xmp"] = xmp
         self.tile = [ImageFile._Tile(FORMAT, (0, 0, *self.size), 0, ())]
 
     def draft(self, mode: str | None, size: tuple[int, int] | None) -> tuple[str, tuple[int, int, float, float]] | None:
@@ -201,7 +209,7 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
         from engine.compression.codec import encode
         from engine.image import picture_of
 
-        file.write(encode(picture_of(image, exif=exif or None), settings))
+        file.write(encode(picture_of(image, exif=exif or None, keep_profile=True), settings))
 
 
 Image.register_open(FORMAT, LsiImageFile, _accept)

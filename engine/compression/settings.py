@@ -71,7 +71,8 @@ class EncodeSettings:
     Attributes:
         quality: 0..100, continuous; higher is better and larger.
         model: registry name or path of a codec model; None is the default one.
-        keep_metadata: keep the EXIF block. The place where a photo was taken (GPS) is removed always.
+        keep_metadata: keep the EXIF block and the XMP packet.
+        keep_place: keep in them where the photo was taken (GPS), too.
         quality_map: parts of the picture that are coded better or worse than the rest
             (`engine.compression.quality_map`).
         target: what the file is to reach; the quality is then found instead of given.
@@ -83,6 +84,7 @@ class EncodeSettings:
     quality: float = 50.0
     model: str | None = None
     keep_metadata: bool = True
+    keep_place: bool = False
     quality_map: QualityMap | None = None
     target: Target | None = None
     effort: int = 0

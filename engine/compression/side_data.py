@@ -5,17 +5,25 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
 
 import numpy as np
 from PIL import Image
 
-from engine.compression.container import Region
+from engine.colour_profile import describe, display_p3, to_srgb
+from engine.compression.container import Header, Region, section_payload
 from engine.errors import DamagedFile
+
+if TYPE_CHECKING:
+    from engine.image import Picture
 
 _GPS_INFO = 0x8825
 _MAKER_NOTE = 0x927C
 _EXIF_INFO = 0x8769
 _MAX_EXIF = 64 * 1024
+_MAX_XMP = 64 * 1024
 
 # The opacity plane is inflated in bands of about so many pixels, from pieces of so many bytes.
 _BAND_PIXELS = 2**20
@@ -110,13 +118,16 @@ def _damaged_alpha() -> DamagedFile:
     return DamagedFile("The opacity plane is damaged.", "Get the file again.")
 
 
-def clean_exif(exif: bytes) -> bytes | None:
-    """The EXIF block without GPS data; None where it cannot be read or stays larger than the format allows."""
+def clean_exif(exif: bytes, keep_place: bool = False) -> bytes | None:
+    """The EXIF block, without GPS data unless they are to be kept; None where it cannot be read or stays larger than
+    the format allows."""
     block = Image.Exif()
     try:
         block.load(exif)
         block.get_ifd(_EXIF_INFO)
-        if _GPS_INFO in block:
+        if keep_place:
+            block.get_ifd(_GPS_INFO)
+        elif _GPS_INFO in block:
             del block[_GPS_INFO]
         cleaned = block.tobytes()
         if len(cleaned) > _MAX_EXIF:
@@ -127,13 +138,48 @@ def clean_exif(exif: bytes) -> bytes | None:
     return cleaned if len(cleaned) <= _MAX_EXIF else None
 
 
-def make_preview(pixels: np.ndarray, file_bytes: int) -> bytes | None:
-    """A small WebP picture for a file of `file_bytes`; None for small pictures and where it would weigh too much."""
+def clean_xmp(packet: bytes, keep_place: bool = False) -> bytes | None:
+    """The XMP packet, without GPS properties unless they are to be kept; None where it cannot be read or is larger than
+    the format allows."""
+    if b"<!" in packet:  # entities and document types: XMP has none, attacks do
+        return None
+    try:
+        root = ElementTree.fromstring(packet.strip(b"\0 \n\r\t"))  # noqa: S314 - nothing but elements is left
+    except (ElementTree.ParseError, ValueError, LookupError):
+        return None
+    if not keep_place:
+        for element in list(root.iter()):
+            for name in [name for name in element.attrib if _is_place(name)]:
+                del element.attrib[name]
+            for child in [child for child in element if _is_place(child.tag)]:
+                element.remove(child)
+    cleaned = ElementTree.tostring(root, encoding="utf-8")
+    return cleaned if len(cleaned) <= _MAX_XMP else None
+
+
+def _is_place(name: str) -> bool:
+    space, _, local = name.rpartition("}")
+    return "exif" in space and local.startswith("GPS")
+
+
+def profile_of(data: bytes, header: Header) -> bytes | None:
+    """The ICC profile of a file's pixels; None for sRGB, and for a profile that no program could use."""
+    if header.display_p3:
+        return display_p3()
+    profile = section_payload(data, header, "iccp")
+    return profile if profile is not None and describe(profile) is not None else None
+
+
+def make_preview(picture: Picture, file_bytes: int) -> bytes | None:
+    """A small WebP picture in sRGB for a file of `file_bytes`; None for small pictures and where it would weigh too
+    much."""
+    pixels = picture.pixels
     if pixels.shape[0] * pixels.shape[1] < _PREVIEW_MIN_PIXELS:
         return None
     # Every n-th pixel is enough to shrink by n/2 first: the thumbnail filter then works on few pixels.
     step = max(1, max(pixels.shape[:2]) // (4 * _PREVIEW_SIDE))
-    small = Image.fromarray(np.ascontiguousarray(pixels[::step, ::step]))
+    few = replace(picture, pixels=np.ascontiguousarray(pixels[::step, ::step]))
+    small = Image.fromarray(to_srgb(few).pixels)
     small.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     small.save(buffer, "WEBP", quality=30, method=4)

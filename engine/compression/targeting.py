@@ -382,9 +382,8 @@ class _SizeSearch(_Search):
         most = job.target.most_bytes(picture.width, picture.height)
         assert most is not None
         self._most = most
-        packed = sum(len(part) for part in (beside.exif, beside.alpha) if part is not None)
         # Decided once, by the wish: a preview that came and went with the quality would make sizes jump.
-        self._preview = make_preview(picture.pixels, math.floor((1 - TOLERANCE) * most) - packed)
+        self._preview = make_preview(picture, math.floor((1 - TOLERANCE) * most) - beside.size)
         columns, rows = group_grid(picture.width, picture.height)
         bare = job.file(0.0, [EncodedGroup(b"", 0)] * (columns * rows), self._preview)
         wish = _decibel(most - len(bare))
@@ -487,7 +486,7 @@ class _FidelitySearch(_Search):
     def whole(self, step: int, quality: float, zero_margin: float) -> _Trial:
         job = self.job
         groups = job.encode(quality, zero_margin, f"Compressing at quality {quality:g}")
-        preview = make_preview(job.picture.pixels, sum(len(group.stream) for group in groups))
+        preview = make_preview(job.picture, sum(len(group.stream) for group in groups))
         data = job.file(quality, groups, preview)
         judging = job.progress.part(f"Judging quality {quality:g}")
         decoded = decode(data, strict=True, device=job.codec.device, progress=judging, cancel=job.cancel).picture

@@ -589,7 +589,7 @@ def _read(path: Path) -> Picture | _CompressedBytes:
     if path.is_dir():
         raise UsageError(f"{path} is a folder.", "Choose a picture, or use Batch for a whole folder.")
     if not _is_compressed_file(path):
-        return open_picture(path)
+        return open_picture(path, keep_profile=True)
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise LimitError(f"{path} is larger than any compressed picture can be.", "Choose another file.")
@@ -630,7 +630,7 @@ def _rival_of_same_size(codec: str, picture: Picture, result: Result, token: Can
 
     data = encode_rival_to_size(codec, picture, len(result.encoded.data), cancel=token)
     token.raise_if_cancelled()
-    decoded = decode_rival(data)
+    decoded = replace(decode_rival(data), profile=picture.profile)
     token.raise_if_cancelled()
     return Rival(
         codec,

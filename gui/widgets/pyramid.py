@@ -121,7 +121,7 @@ class PyramidShelf(QObject):
         if key in self._made:
             return self._made[key][1]
         if picture.width * picture.height <= LARGE_PIXELS:
-            self._made[key] = picture, Pyramid.of_pixels(picture.pixels, picture.alpha)
+            self._made[key] = _make(picture)
             return self._made[key][1]
         if key not in self._awaited:
             self._awaited[key] = picture
@@ -142,7 +142,13 @@ class PyramidShelf(QObject):
 
 
 def _make(picture: Picture) -> tuple[Picture, Pyramid]:
-    return picture, Pyramid.of_pixels(picture.pixels, picture.alpha)
+    shown = picture
+    if picture.profile is not None:
+        # Imported here: Pillow's colour management would delay the window.
+        from engine.colour_profile import to_srgb
+
+        shown = to_srgb(picture)
+    return picture, Pyramid.of_pixels(shown.pixels, shown.alpha)
 
 
 def _painted(pixels: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:

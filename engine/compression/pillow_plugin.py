@@ -10,8 +10,8 @@
 Opening decodes nothing: it gives size, mode (RGB or RGBA), and `info` with "quality", "model" and, where there are
 such, "exif", "xmp" and "icc_profile". Pixels are decoded when they are first needed, and PyTorch is imported then, not
 before. `draft` and `thumbnail` take the embedded preview where it is large enough, without PyTorch. Damage is an
-OSError unless `ImageFile.LOAD_TRUNCATED_IMAGES` is set; then what is sound is decoded and the rest is drawn hatched. How
-large a picture may be is up to Pillow's `Image.MAX_IMAGE_PIXELS`.
+OSError unless `ImageFile.LOAD_TRUNCATED_IMAGES` is set; then what is sound is decoded and the rest is drawn hatched.
+How large a picture may be is up to Pillow's `Image.MAX_IMAGE_PIXELS`.
 
 Options of `save`: `quality` 0..100 (50), `model` (a name or a path; the default codec), `exif` (bytes or `Image.Exif`;
 what the image carries, and b"" for none; the place where a photo was taken is removed always). The picture is stored

@@ -1,0 +1,81 @@
+"""Whether a classic lossless file would be smaller than a compressed one: then it is better in every way."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from engine.image import Picture
+from engine.progress import CancelToken, never_cancelled
+
+# Squares whose lossless size tells roughly that of the whole picture, and how rough that is.
+_SQUARE = 192
+_SQUARES = 9
+_SURE = 1.5
+
+
+@dataclass(frozen=True)
+class LosslessFile:
+    """What a lossless format would take.
+
+    Attributes:
+        format: its name for people.
+        bytes: of the whole file.
+    """
+
+    format: str
+    bytes: int
+
+
+def smaller_lossless(picture: Picture, file_bytes: int, cancel: CancelToken | None = None) -> LosslessFile | None:
+    """The smaller one of a lossless WebP and a lossless JPEG XL, where it is smaller than a file of `file_bytes`.
+
+    Photos are settled by a sample: at the usual qualities their lossless files are several times as large.
+
+    Raises:
+        Cancelled: `cancel` was set.
+    """
+    cancel = cancel or never_cancelled()
+    if _estimate(picture, cancel) > _SURE * file_bytes:
+        return None
+    found = []
+    for kind, name in (("WEBP", "WebP"), ("JXL", "JPEG XL")):
+        cancel.raise_if_cancelled()
+        size = _size(picture, kind)
+        if size is not None and size < file_bytes:
+            found.append(LosslessFile(name, size))
+    return min(found, key=lambda file: file.bytes, default=None)
+
+
+def _estimate(picture: Picture, cancel: CancelToken) -> float:
+    """Bytes of a lossless WebP, from squares spread over the picture."""
+    side = min(_SQUARE, picture.width, picture.height)
+    pixels = size = 0
+    for number in range(_SQUARES):
+        cancel.raise_if_cancelled()
+        top = (picture.height - side) * (number // 3) // 2
+        left = (picture.width - side) * (number % 3) // 2
+        part = slice(top, top + side), slice(left, left + side)
+        alpha = None if picture.alpha is None else picture.alpha[part]
+        size += _size(Picture(picture.pixels[part], alpha), "WEBP") or 0
+        pixels += side * side
+    return size * picture.width * picture.height / pixels
+
+
+def _size(picture: Picture, kind: str) -> int | None:
+    """Bytes of the picture in a lossless format; None where that format cannot hold it."""
+    planes = picture.pixels if picture.alpha is None else np.dstack([picture.pixels, picture.alpha])
+    stream = io.BytesIO()
+    try:
+        if kind == "JXL":
+            import pillow_jxl  # noqa: F401 - registers the format
+
+            Image.fromarray(planes).save(stream, "JXL", lossless=True, effort=3)
+        else:
+            Image.fromarray(planes).save(stream, "WEBP", lossless=True, method=2, quality=50, exact=True)
+    except (ImportError, KeyError, OSError, ValueError, RuntimeError):
+        return None  # WebP ends at 16,383 pixels a side
+    return stream.tell()

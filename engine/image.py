@@ -416,7 +416,12 @@ def save_picture(
         return
     kind, options = _WRITERS[suffix]
     if kind == "JXL":
-        import pillow_jxl  # noqa: F401  registers itself
+        try:
+            import pillow_jxl  # noqa: F401  registers itself
+        except ImportError as error:  # the viewer is installed without it
+            raise PictureError(
+                f"{path.name} cannot be written: JPEG XL needs the package pillow-jxl-plugin.", "Use PNG instead."
+            ) from error
     if picture.exif and kind != "BMP":
         options = {**options, "exif": picture.exif}
     if picture.alpha is None or suffix in _WITHOUT_ALPHA:

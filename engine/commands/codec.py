@@ -185,21 +185,7 @@ def info(
         header = inspect(data)
     except LatentStudioError as error:
         raise type(error)(f"{file}: {error.problem}", error.remedy) from error
-    columns, rows = header.tiles
-    facts = {
-        "file": str(file),
-        "version": ".".join(map(str, header.version)),
-        "width": header.width,
-        "height": header.height,
-        "quality": header.quality,
-        "bytes": header.file_bytes,
-        "bits_per_pixel": header.bits_per_pixel,
-        "model": header.model_name,
-        "model_sha256": header.model_hash,
-        "tiles": columns * rows,
-        "sections": {section.name: section.bytes for section in header.sections},
-        "problems": list(header.problems),
-    }
+    facts = {"file": str(file), **header.facts()}
     if as_json:
         print_json(facts)
         return

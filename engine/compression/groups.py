@@ -1,37 +1,27 @@
-"""One group's latents to a stream and back: four steps of integer networks and range coding, see `ContextModel`."""
+"""One group's latents to a stream: four steps of integer networks and range coding, see `ContextModel` and `walk`."""
 
 from __future__ import annotations
-
-import zlib
-from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from engine.compression.codec_model import CodecModel
-from engine.compression.container import EncodedGroup
-from engine.compression.entropy import GroupDecoder, GroupEncoder, Table
-from engine.errors import DamagedFile
-from engine.models.hyperprior_codec import MEAN_STEPS, HyperpriorCodec, checkerboard, compand
+from engine.compression.container import MEAN_STEPS, EncodedGroup
+from engine.compression.entropy import GroupEncoder, Table
+from engine.compression.walk import LARGEST, symbol_checksum, walk
 
-# Decoded latents are kept as int16 in 1/16 steps; hyper-latents never need more either.
-_LARGEST = 2**15 - 1
-_LARGEST_SYMBOL = _LARGEST // MEAN_STEPS - 256  # the mean itself reaches 255
+_LARGEST_SYMBOL = LARGEST // MEAN_STEPS - 256  # the mean itself reaches 255
 
 # Values up to this far beyond the rounding border still become 0: costs little quality and saves 1.4 % of the bits.
 _ZERO_MARGIN = 0.1
-
-# (values wanted at these places?, means in 1/16 steps, bins) -> symbols; all flat arrays in the same order.
-Visit = Callable[[int, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 def encode_group(codec: CodecModel, latents: Tensor, level: int) -> EncodedGroup:
     """Code latents (M, h, w), h and w up to 32, float on the CPU, after the quantising gain."""
     encoder = GroupEncoder()
-    network = codec.entropy_network
     with torch.inference_mode():
-        hyper = network.hyper_analysis(latents[None])[0].round().nan_to_num(0.0).clamp(-_LARGEST, _LARGEST)
+        hyper = codec.entropy_network.hyper_analysis(latents[None])[0].round().nan_to_num(0.0).clamp(-LARGEST, LARGEST)
         hyper_symbols = hyper.numpy().astype(np.int32)
         _write_hyper(encoder, hyper_symbols, codec.hyper_tables(level))
         values = latents.numpy()
@@ -45,75 +35,10 @@ def encode_group(codec: CodecModel, latents: Tensor, level: int) -> EncodedGroup
             encoder.write(symbols, bins, codec.latent_tables)
             return symbols
 
-        decoded = _code(network, torch.from_numpy(hyper_symbols), values.shape, level, visit)
+        decoded = walk(codec, hyper_symbols, *values.shape[1:], level, visit)
     return EncodedGroup(encoder.finish(), symbol_checksum(hyper_symbols, decoded))
-
-
-def decode_group(codec: CodecModel, stream: bytes, height: int, width: int, level: int) -> tuple[np.ndarray, int]:
-    """Decode a stream.
-
-    Args:
-        height, width: of the group in latents.
-
-    Returns:
-        Latents (M, height, width) int16 in 1/16 steps, and the checksum of all symbols.
-
-    Raises:
-        DamagedFile: the stream holds values that no encoder writes.
-    """
-    decoder = GroupDecoder(stream)
-    network = codec.entropy_network
-    config = network.config
-    tables = codec.hyper_tables(level)
-    shape = (config.hyper_channels, -(-height // 4), -(-width // 4))
-    bins = np.repeat(np.arange(shape[0], dtype=np.uint8), shape[1] * shape[2])
-    hyper = decoder.read(bins, tables).reshape(shape)
-    if np.abs(hyper).max() > _LARGEST:
-        raise DamagedFile("A stream in the file holds an impossible value.", "Get the file again.")
-
-    def visit(_step: int, _places: np.ndarray, _mean: np.ndarray, bins: np.ndarray) -> np.ndarray:
-        return decoder.read(bins, codec.latent_tables)
-
-    with torch.inference_mode():
-        latents = _code(network, torch.from_numpy(hyper), (config.latent_channels, height, width), level, visit)
-    return latents, symbol_checksum(hyper, latents)
-
-
-def symbol_checksum(hyper: np.ndarray, latents: np.ndarray) -> int:
-    """CRC-32 over hyper-latents and latents as little-endian int16."""
-    return zlib.crc32(latents.astype("<i2").tobytes(), zlib.crc32(hyper.astype("<i2").tobytes()))
 
 
 def _write_hyper(encoder: GroupEncoder, symbols: np.ndarray, tables: list[Table]) -> None:
     bins = np.repeat(np.arange(len(symbols), dtype=np.uint8), symbols[0].size)
     encoder.write(symbols.reshape(-1), bins, tables)
-
-
-def _code(network: HyperpriorCodec, hyper: Tensor, shape: tuple[int, ...], level: int, visit: Visit) -> np.ndarray:
-    """The walk that encoder and decoder share; `visit` writes or reads the symbols of each step.
-
-    Returns:
-        Decoded latents `shape` int16 in 1/16 steps.
-    """
-    channels, height, width = shape
-    half = channels // 2
-    features = network.hyper_synthesis(hyper[None].float())[..., :height, :width]
-    prepared = network.context.prepare(features, torch.tensor([level]))
-    even = checkerboard(height, width).numpy()
-    latents = np.zeros(shape, dtype=np.int16)
-    seen: list[Tensor | None] = [None, None]
-    for step in range(4):
-        places = even if step % 2 == 0 else ~even
-        if not places.any():
-            continue
-        part = latents[:half] if step < 2 else latents[half:]
-        distribution = network.context(prepared, seen[0], seen[1], step)
-        mean = distribution.mean[0].numpy()[:, places].reshape(-1)
-        bins = network.scale_bin(distribution.scale)[0].numpy()[:, places].reshape(-1).astype(np.uint8)
-        symbols = visit(step, places, mean, bins)
-        values = symbols * MEAN_STEPS + mean.astype(np.int32)
-        if values.size and np.abs(values).max() > _LARGEST:
-            raise DamagedFile("A stream in the file holds an impossible value.", "Get the file again.")
-        part[:, places] = values.reshape(half, -1)
-        seen[step // 2] = compand(torch.from_numpy(part.astype(np.float32))[None])
-    return latents

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from engine.compression.codec import Decoded, Window, analyse, decode, encode_latents
+from engine.compression.codec import analyse, decode, encode_latents
 from engine.compression.codec_model import DeviceWish, open_codec
 from engine.compression.container import check_size
+from engine.compression.decoding import Decoded, Window
 from engine.compression.settings import EncodeSettings
 from engine.evaluation.image_quality import ms_ssim, psnr
 from engine.image import Picture

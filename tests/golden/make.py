@@ -25,7 +25,7 @@ from PIL import Image
 from engine.compression import DEFAULT_MODEL, EncodeSettings, decode, encode, inspect
 from engine.compression.codec_model import open_codec_by_hash
 from engine.compression.container import LATENT_STRIDE, group_stream
-from engine.compression.groups import decode_group
+from engine.compression.walk import decode_group
 from engine.image import Picture, encode_png, open_picture
 from engine.models.store import read_card
 from engine.paths import resources

@@ -395,7 +395,7 @@ def save_picture(
     """Write a picture atomically, in the format that the suffix of `path` names.
 
     PNG, WebP, TIFF, BMP and JPEG XL are lossless; JPEG and AVIF are written at high quality. JPEG and BMP know no
-    opacity: the picture is laid on white.
+    opacity: the picture is laid on white. A TIFF with EXIF is not compressed.
 
     Args:
         text: PNG text chunks; other formats have no place for them and leave them out.
@@ -423,7 +423,8 @@ def save_picture(
                 f"{path.name} cannot be written: JPEG XL needs the package pillow-jxl-plugin.", "Use PNG instead."
             ) from error
     if picture.exif and kind != "BMP":
-        options = {**options, "exif": picture.exif}
+        # libtiff, which compresses, cannot write the directories that most EXIF blocks have.
+        options = {"exif": picture.exif} if kind == "TIFF" else {**options, "exif": picture.exif}
     if picture.alpha is None or suffix in _WITHOUT_ALPHA:
         image = Image.fromarray(flatten(picture))
     else:

@@ -296,6 +296,19 @@ def test_saved_pictures_open_again(tmp_path: Path, suffix: str) -> None:
         save_picture(original, path, overwrite=False)
 
 
+@pytest.mark.parametrize("suffix", [".tif", ".jpg", ".png", ".webp"])
+def test_what_a_camera_noted_is_saved_with_the_picture(tmp_path: Path, suffix: str) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    exif.get_ifd(0x8769)[0x9003] = "2026:01:02 03:04:05"
+    path = tmp_path / f"out{suffix}"
+    save_picture(Picture(gradient(), exif=exif.tobytes()), path)
+    with Image.open(path) as image:
+        found = image.getexif()
+        assert found[0x010F] == "Maker" and found.get_ifd(0x8769)[0x9003] == "2026:01:02 03:04:05"
+        assert suffix == ".jpg" or (np.asarray(image) == gradient()).all()
+
+
 def test_unknown_suffix_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PictureError, match="picture format"):
         save_picture(Picture(gradient()), tmp_path / "picture.xyz")

@@ -35,7 +35,7 @@ def encode_group(codec: CodecModel, latents: Tensor, level: int) -> EncodedGroup
             encoder.write(symbols, bins, codec.latent_tables)
             return symbols
 
-        decoded = walk(codec, hyper_symbols, *values.shape[1:], level, visit)
+        decoded = walk(codec, hyper_symbols, values.shape[1], values.shape[2], level, visit)
     return EncodedGroup(encoder.finish(), symbol_checksum(hyper_symbols, decoded))
 
 

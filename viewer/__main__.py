@@ -66,8 +66,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(wanted: argparse.Namespace) -> int:
-    # After the arguments were read: --help and wrong usage need neither numpy nor Pillow.
-    from engine.compression.decoding import naming, read_compressed
+    # Imported one by one where they are needed: --help, --info and wrong usage need neither numpy nor Pillow.
+    from engine.compression.reading import naming, read_compressed
 
     source: Path = wanted.file
     if wanted.info:

@@ -8,9 +8,7 @@ whole picture would give, so there are no seams. What computes the networks is t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -18,7 +16,6 @@ import numpy as np
 from engine.compression.container import (
     GROUP_SIZE,
     LATENT_STRIDE,
-    MAX_FILE_BYTES,
     MAX_PIXELS,
     GroupEntry,
     Header,
@@ -29,7 +26,7 @@ from engine.compression.container import (
 )
 from engine.compression.side_data import open_preview, unpack_alpha
 from engine.compression.walk import EntropyModel, decode_group
-from engine.errors import DamagedFile, LatentStudioError, LimitError, PictureError, UsageError
+from engine.errors import DamagedFile
 from engine.image import Picture
 from engine.progress import CancelToken, Progress, ProgressCallback, ignore_progress, never_cancelled
 
@@ -114,34 +111,6 @@ def windows(box: Window) -> Iterator[Window]:
 def latent_grid(width: int, height: int) -> tuple[int, int]:
     """Rows and columns of latents of a picture."""
     return -(-height // LATENT_STRIDE), -(-width // LATENT_STRIDE)
-
-
-def read_compressed(source: Path) -> bytes:
-    """The bytes of an .lsi file. Raises `PictureError` or `LimitError` where it cannot be read."""
-    source = Path(source)
-    try:
-        size = source.stat().st_size
-        if source.is_dir():
-            raise PictureError(f"{source} is a folder.", "Choose a file.")
-        if size > MAX_FILE_BYTES:
-            raise LimitError(f"{source} has {size} bytes, more than any compressed picture.", "Choose another file.")
-        return source.read_bytes()
-    except FileNotFoundError as error:
-        raise PictureError(f"There is no file {source}.", "Check its name.") from error
-    except OSError as error:
-        raise PictureError(f"{source} cannot be read: {error.strerror or error}.", "Check its rights.") from error
-
-
-@contextmanager
-def naming(source: Path) -> Iterator[None]:
-    """Errors that leave the block say which file they are about, unless the call itself was wrong."""
-    try:
-        yield
-    except LatentStudioError as error:
-        if str(source) not in error.problem and not isinstance(error, UsageError):
-            error.problem = f"{source}: {error.problem}"
-            error.args = (f"{error.problem} {error.remedy}".strip(),)
-        raise
 
 
 def decode_with(

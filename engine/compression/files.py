@@ -9,7 +9,8 @@ from pathlib import Path
 from engine.compression.codec import decode, encode
 from engine.compression.codec_model import DeviceWish
 from engine.compression.container import MAX_PIXELS, Region
-from engine.compression.decoding import DamagedTile, naming, read_compressed
+from engine.compression.decoding import DamagedTile
+from engine.compression.reading import naming, read_compressed
 from engine.compression.settings import EncodeSettings
 from engine.errors import UsageError
 from engine.evaluation.image_quality import ms_ssim, psnr

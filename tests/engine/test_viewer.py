@@ -232,6 +232,27 @@ except OSError as error:
         assert farthest(np.asarray(image), np.asarray(expected)) <= 1
 
 
+def test_where_only_the_viewer_is_installed_the_program_says_how_to_get_the_rest() -> None:
+    code = """
+import contextlib, io, main
+with contextlib.redirect_stderr(io.StringIO()) as told:
+    assert main.run(["models"]) == 1
+print(told.getvalue())
+"""
+    told = in_a_process_of_its_own(code)
+    assert "latent-studio[studio]" in told and "latent-studio-view" in told and "Traceback" not in told
+
+
+def test_help_and_information_need_neither_numpy_nor_pillow() -> None:
+    code = """
+from viewer.__main__ import run
+assert run([sys.argv[1], "--info"]) == 0 and run(["--help"]) == 0
+assert not {"numpy", "PIL", "constriction", "onnxruntime"} & set(sys.modules)
+"""
+    printed = in_a_process_of_its_own(code, FILES[0])
+    assert "bits per pixel" in printed and "--strict" in printed
+
+
 def test_the_command_converts_to_every_format_that_the_packages_at_hand_write(tmp_path: Path) -> None:
     framed = next(file for file in FILES if file.name.endswith(".framed.lsi"))
     code = """

@@ -163,8 +163,9 @@ def _test_wheel(folder: Path, environment: dict[str, str]) -> None:
     # A stale build folder would ship deleted files; a copy without one cannot.
     ignored = shutil.ignore_patterns(".venv", ".git", "build", "dist", "*.egg-info", "__pycache__", "runs")
     shutil.copytree(ROOT, source, ignore=ignored)
-    _run([_python(), "-m", "build", "--wheel", "--outdir", str(folder / "dist"), str(source)])
-    wheel = next((folder / "dist").glob("*.whl"))
+    for project in (source, source / "resources" / "models"):
+        _run([_python(), "-m", "build", "--wheel", "--outdir", str(folder / "dist"), str(project)])
+    wheel = next((folder / "dist").glob("latent_studio-*.whl"))
     empty = folder / "empty"
     _run([sys.executable, "-m", "venv", str(empty)])
     commands, environment = Path(_python(empty)).parent, environment | {"PYTHONPATH": ""}
@@ -172,7 +173,7 @@ def _test_wheel(folder: Path, environment: dict[str, str]) -> None:
     _pip_install(_python(empty), *versions, f"{wheel}[viewer]")
     compressed = next((ROOT / "tests" / "golden").glob("*.lsi"))
     _run([str(commands / "latent-studio-view"), str(compressed), "--out", str(folder / "seen.png")], env=environment)
-    _pip_install(_python(empty), *versions, f"{wheel}[studio]")
+    _pip_install(_python(empty), *versions, "--find-links", str(folder / "dist"), f"{wheel}[studio]")
     for arguments in (["--help"], ["models"], ["demo", "--out", str(folder / "wheel-demo"), "--quick"]):
         _run([str(commands / "latent-studio"), *arguments], env=environment)
 

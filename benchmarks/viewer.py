@@ -66,14 +66,14 @@ print(json.dumps(figures))
 SIZES = r"""
 import json, re, sys
 from importlib.metadata import PackageNotFoundError, distribution
-sizes, waiting = {}, ["onnxruntime", "numpy", "pillow", "constriction"]
+sizes, waiting = {}, ["latent-studio", "onnxruntime", "numpy", "pillow", "constriction"]
 while waiting:
     name = waiting.pop()
     if name in sizes:
         continue
     try:
         found = distribution(name)
-    except PackageNotFoundError:  # needed on other systems only
+    except PackageNotFoundError:  # needed on other systems only; or a checkout that was never installed
         continue
     files = [file.locate() for file in found.files or ()]
     sizes[name] = sum(file.stat().st_size for file in files if file.is_file())
@@ -115,10 +115,12 @@ def measure(python: str, source: Path, threads: int) -> dict[str, float]:
 
 
 def sizes(python: str) -> dict[str, float]:
-    """Megabytes (10^6 bytes) by package, and of our own code and models that the viewer uses."""
+    """Megabytes (10^6 bytes) by package, our own among them: as installed, else what the viewer uses of a checkout."""
     found = {name: size / 1e6 for name, size in json.loads(run(python, "-c", SIZES)[0]).items()}
+    if "latent-studio" in found:
+        return found
     own = [*(ROOT / "engine").rglob("*.py"), *(ROOT / "viewer").rglob("*.py"), *(ROOT / "resources/viewer").iterdir()]
-    return {**found, "code and models of the viewer": sum(path.stat().st_size for path in own) / 1e6}
+    return {**found, "latent-studio (not installed)": sum(path.stat().st_size for path in own) / 1e6}
 
 
 def main() -> int:

@@ -197,14 +197,11 @@ def _read(path: Path, members: Sequence[str] = _MEMBERS) -> dict[str, np.ndarray
 def _card(path: Path, content: dict[str, np.ndarray]) -> OnnxCard:
     try:
         fields = json.loads(content["card"].tobytes())
-        known = fields.pop("format") == FORMAT
-        return OnnxCard(**fields) if known else _unknown(path)
+        if fields.pop("format") != FORMAT:
+            raise ModelError(f"{path} was exported by another version of the program.", "Install a newer viewer.")
+        return OnnxCard(**fields)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(f"The card in {path} is not valid.", "Install the viewer again.") from error
-
-
-def _unknown(path: Path) -> OnnxCard:
-    raise ModelError(f"{path} was exported by another version of the program.", "Install a newer viewer.")
 
 
 def _tables(frequencies: np.ndarray) -> list[Table]:

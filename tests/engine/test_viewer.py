@@ -92,13 +92,11 @@ def integers(model: EntropyModel, level: int, seed: int) -> list[np.ndarray]:
             hyper = np.clip(rng.normal(0, deviation, shape), -LARGEST, LARGEST).astype(np.int32)
             latents = np.clip(rng.normal(0, 16 * deviation, (model.latent_channels, height, width)), -LARGEST, LARGEST)
             latents = latents.astype(np.int16)
-            half = model.latent_channels // 2
             prepared = model.prepare(hyper, height, width, level)
             for step in range(4):
                 seen = latents.copy()
-                seen[half if step >= 2 else 0 :] = latents[half:] * (step == 3) if step >= 2 else latents * (step == 1)
-                if step < 2:
-                    seen[half:] = 0
+                if step < 3:  # what is not decoded yet is 0
+                    seen[0 if step == 0 else model.latent_channels // 2 :] = 0
                 found += model.distribution(prepared, seen, step)
     return found
 

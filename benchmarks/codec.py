@@ -2,10 +2,11 @@
 """How small and how fast: our codec beside JPEG, WebP, AVIF and JPEG XL on the 24 Kodak photos, from real files.
 
 Run `python benchmarks/codec.py [--images N] [--model NAME] [--json FILE]`. Rate counts every byte of the file, PSNR is
-over RGB, MS-SSIM the mean of R, G and B; rate and quality are averaged over the photos at each setting, then BD-rates
-are taken by PCHIP over the shared range. Curves of VTM, BPG and other learned codecs are published ones
-(benchmarks/published). Seconds are wall time, per photo the best of `--runs`, so they hold for a quiet machine only.
-Writes benchmarks/results/codec.json.
+over RGB, MS-SSIM the mean of R, G and B, SSIMULACRA2 of sRGB; rate and quality are averaged over the photos at each
+setting, then BD-rates are taken by PCHIP over the shared range. Curves of VTM, BPG and other learned codecs are
+published ones (benchmarks/published). Seconds are wall time, per photo the best of `--runs`, so they hold for a quiet
+machine only; benchmarks/codec_speed.py has more of them. Writes benchmarks/results/codec.json, which
+benchmarks/plots.py draws.
 """
 
 from __future__ import annotations
@@ -37,11 +38,14 @@ from engine.compression.settings import DEFAULT_MODEL
 from engine.errors import DataError, UsageError
 from engine.evaluation.bd_rate import bd_rate
 from engine.evaluation.image_quality import ms_ssim, psnr
+from engine.evaluation.ssimulacra2 import ssimulacra2
 from engine.image import Picture, open_picture
 from engine.paths import data_roots
 
 OURS = "Latent Studio"
 PSNR_RIVAL, MS_SSIM_RIVAL = "AVIF 4:4:4 tune=psnr", "AVIF default"
+# Figures that BD-rates are taken by, with their names in the points.
+BD_FIGURES = {"psnr": "psnr", "ms_ssim": "db", "ssimulacra2": "ssimulacra2"}
 
 Encoder = Callable[[Picture, float], bytes]
 Decoder = Callable[[bytes], Picture]
@@ -68,22 +72,24 @@ def codecs(model: str) -> dict[str, tuple[Encoder, Decoder, tuple[float, ...]]]:
 
 
 def measure(encoder: Encoder, decoder: Decoder, pictures: list[Picture], quality: float, runs: int) -> dict:
-    """Mean bits per pixel, PSNR, MS-SSIM and seconds per megapixel of one setting over all photos."""
+    """Mean bits per pixel, PSNR, MS-SSIM, SSIMULACRA2 and seconds per megapixel of one setting over all photos."""
     rows = []
     for picture in pictures:
         megapixels = picture.width * picture.height / 1e6
         encode_seconds, data = best_of(runs, lambda picture=picture: encoder(picture, quality))
         decode_seconds, decoded = best_of(runs, lambda data=data: decoder(data))
+        pair = picture.pixels, decoded.pixels
         rows.append(
             (
                 8e-6 * len(data) / megapixels,
-                psnr(picture.pixels, decoded.pixels),
-                ms_ssim(picture.pixels, decoded.pixels),
+                psnr(*pair),
+                ms_ssim(*pair),
+                ssimulacra2(*pair),
                 encode_seconds / megapixels,
                 decode_seconds / megapixels,
             )
         )
-    names = ("bpp", "psnr", "ms_ssim", "encode_s_per_mp", "decode_s_per_mp")
+    names = ("bpp", "psnr", "ms_ssim", "ssimulacra2", "encode_s_per_mp", "decode_s_per_mp")
     return {"quality": quality, **dict(zip(names, np.mean(rows, axis=0).round(5).tolist(), strict=True))}
 
 
@@ -113,12 +119,10 @@ def bd_rates(curves: dict[str, list[dict]], published: dict[str, dict]) -> dict[
     for name, points in curves.items():
         if name != OURS:
             # MS-SSIM in decibels: equal steps of it are equal steps to the eye.
-            result[name] = {"psnr": rate(curve(points, "psnr"), "psnr"), "ms_ssim": rate(curve(points, "db"), "db")}
+            result[name] = {label: rate(curve(points, figure), figure) for label, figure in BD_FIGURES.items()}
     for name, entry in published.items():
-        result[f"{name} (published)"] = {
-            "psnr": rate(list(zip(entry["bpp"], entry["psnr"], strict=True)), "psnr"),
-            "ms_ssim": None,
-        }
+        published_rate = rate(list(zip(entry["bpp"], entry["psnr"], strict=True)), "psnr")
+        result[f"{name} (published)"] = {**dict.fromkeys(BD_FIGURES), "psnr": published_rate}
     return result
 
 
@@ -176,17 +180,19 @@ def main() -> None:
 
 def show(console: Console, curves: dict[str, list[dict]], rates: dict[str, dict[str, float | None]]) -> None:
     """Print the points and the BD-rates."""
-    columns = ("codec", "quality", "bpp", "PSNR dB", "MS-SSIM", "encode s/MP", "decode s/MP")
+    columns = ("codec", "quality", "bpp", "PSNR dB", "MS-SSIM", "SSIMULACRA2", "encode s/MP", "decode s/MP")
     table = Table(*columns, title="Rate and quality")
     for name, points in curves.items():
         for point in points:
             table.add_row(
                 name, f"{point['quality']:g}", f"{point['bpp']:.3f}", f"{point['psnr']:.2f}", f"{point['ms_ssim']:.4f}",
+                f"{point['ssimulacra2']:.1f}",
                 f"{point['encode_s_per_mp']:.2f}", f"{point['decode_s_per_mp']:.2f}",
             )  # fmt: skip
         table.add_section()
     console.print(table)
-    table = Table("against", "PSNR", "MS-SSIM", title=f"BD-rate of {OURS} in percent; negative is smaller files")
+    columns = ("against", "PSNR", "MS-SSIM", "SSIMULACRA2")
+    table = Table(*columns, title=f"BD-rate of {OURS} in percent; negative is smaller files")
     for name, entry in rates.items():
         table.add_row(name, *("-" if value is None else f"{value:+.1f}" for value in entry.values()))
     console.print(table)

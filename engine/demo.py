@@ -86,7 +86,9 @@ def _compress(folder: Path, quick: bool, device: ComputeDevice, report: Report, 
     for number, photo in enumerate(photos):
         report("Compressing photos", Progress(number, len(photos)))
         target = folder / f"{photo.stem}{DEFAULT_SUFFIX}"
-        result.photos.append(compress_file(photo, target, EncodeSettings(quality=DEMO_QUALITY), device=device))
+        result.photos.append(
+            compress_file(photo, target, EncodeSettings(quality=DEMO_QUALITY), perceptual=True, device=device)
+        )
         decode_file(target, folder / f"{photo.stem}.png", device=device)
         result.files += [target, folder / f"{photo.stem}.png"]
     report("Compressing photos", Progress(len(photos), len(photos)))

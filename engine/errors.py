@@ -63,6 +63,18 @@ class CodecError(LatentStudioError):
     """A compressed file cannot be decoded. Subclasses say why."""
 
 
+class TargetNotReached(LatentStudioError):
+    """No quality gives the wished file size, bits per pixel, PSNR or MS-SSIM.
+
+    Attributes:
+        nearest: what can be had instead, in the unit of the wish.
+    """
+
+    def __init__(self, problem: str, remedy: str, nearest: float) -> None:
+        self.nearest = nearest
+        super().__init__(problem, remedy)
+
+
 class NotACompressedFile(CodecError):
     """The bytes do not start as a Latent Studio image does."""
 

@@ -57,6 +57,8 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM")
 _READABLE = "JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF, HEIC or JPEG XL"
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _ORIENTATION = 0x0112
+# Description, make, model, software, date, artist, copyright.
+_EXIF_TEXTS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
 
 # Our own limit comes first and says what to do; Pillow's would warn or stop with a text for programmers.
 Image.MAX_IMAGE_PIXELS = None
@@ -395,7 +397,7 @@ def save_picture(
     """Write a picture atomically, in the format that the suffix of `path` names.
 
     PNG, WebP, TIFF, BMP and JPEG XL are lossless; JPEG and AVIF are written at high quality. JPEG and BMP know no
-    opacity: the picture is laid on white. A TIFF with EXIF is not compressed.
+    opacity: the picture is laid on white. TIFF keeps the texts of an EXIF block, BMP nothing of it, the others all.
 
     Args:
         text: PNG text chunks; other formats have no place for them and leave them out.
@@ -422,9 +424,9 @@ def save_picture(
             raise PictureError(
                 f"{path.name} cannot be written: JPEG XL needs the package pillow-jxl-plugin.", "Use PNG instead."
             ) from error
-    if picture.exif and kind != "BMP":
-        # libtiff, which compresses, cannot write the directories that most EXIF blocks have.
-        options = {"exif": picture.exif} if kind == "TIFF" else {**options, "exif": picture.exif}
+    exif = _writable_exif(picture.exif, kind) if picture.exif else None
+    if exif is not None:
+        options = {**options, "exif": exif}
     if picture.alpha is None or suffix in _WITHOUT_ALPHA:
         image = Image.fromarray(flatten(picture))
     else:
@@ -435,6 +437,30 @@ def save_picture(
     except (OSError, ValueError, struct.error) as error:
         raise PictureError(f"{path.name} cannot be written as {kind}: {_reason(error)}.", "Use PNG instead.") from error
     write_bytes(path, stream.getvalue(), overwrite=overwrite)
+
+
+def _writable_exif(block: bytes, kind: str) -> bytes | Image.Exif | None:
+    """What Pillow's writer of that format can be given of an EXIF block that nobody has checked.
+
+    Most writers copy the bytes. That of AVIF parses them; that of TIFF hands every tag to libtiff, which fails on the
+    directories that cameras write, overwrites the picture's own tags, and crashes on values of unexpected types.
+    """
+    if kind == "BMP":
+        return None
+    if kind not in ("AVIF", "TIFF"):
+        return block
+    found, texts = Image.Exif(), Image.Exif()
+    try:
+        found.load(block)
+        if kind == "AVIF":
+            found.tobytes()
+            return block
+        for tag in _EXIF_TEXTS:
+            if isinstance(found.get(tag), str):
+                texts[tag] = found[tag]
+    except Exception:  # Pillow raises whatever its parser meets in broken blocks
+        return None
+    return texts
 
 
 def flatten(picture: Picture, background: int = 255) -> np.ndarray:

@@ -136,6 +136,7 @@ def _tell(source: Path, data: bytes, as_json: bool) -> None:
     if as_json:
         print(json.dumps(facts, indent=2, ensure_ascii=False))
         return
+    del facts["tile_bits"]  # one number per tile: for programs
     for name, value in facts.items():
         if isinstance(value, dict):
             value = ", ".join(f"{key} {count:,}" for key, count in value.items())

@@ -132,10 +132,10 @@ def _integer_conv(graph: _Graph, convolution: IntegerConv, value: str, bias: Int
 
 
 def _bias_of(graph: _Graph, bias: IntegerBias, index: str) -> str:
-    """The row `index` (1,) of biases, as (1, C, 1, 1)."""
+    """The rows `index` (h, w) of biases, as (1, C, h, w)."""
     rows = torch.stack([_integer_bias(bias, row) for row in range(len(bias.rows))])
-    chosen = graph.node("Gather", graph.weights(rows), index, axis=0)
-    return graph.node("Unsqueeze", chosen, graph.constant(np.array([2, 3])))
+    chosen = graph.node("Transpose", graph.node("Gather", graph.weights(rows), index, axis=0), perm=[2, 0, 1])
+    return graph.node("Unsqueeze", chosen, graph.constant(np.array([0])))
 
 
 def _pixel_shuffle(graph: _Graph, value: str, factor: int) -> str:
@@ -143,11 +143,14 @@ def _pixel_shuffle(graph: _Graph, value: str, factor: int) -> str:
 
 
 def _prepare_graph(hyper: HyperSynthesis, context: ContextModel, channels: int, width: int) -> np.ndarray:
-    """Hyper-latents (1, Cz, h, w) and a quality level (1,) -> what all steps of a group share, (1, W, 4h, 4w)."""
+    """Hyper-latents (1, Cz, h, w) and quality levels -> what all steps of a group share, (1, W, 4h, 4w).
+
+    Levels are (1, 1), or (4h, 4w) where they differ from place to place.
+    """
     graph = _Graph(
         "prepare",
         hyper=(onnx.TensorProto.FLOAT, (1, channels, "h", "w")),
-        level=(onnx.TensorProto.INT64, (1,)),
+        levels=(onnx.TensorProto.INT64, ("level_rows", "level_columns")),
     )
     value = _compand(graph, graph.node("Mul", "hyper", graph.number(MEAN_STEPS)))
     value = _clipped_relu(graph, _integer_conv(graph, hyper.enter, value, hyper.enter_bias))
@@ -156,18 +159,21 @@ def _prepare_graph(hyper: HyperSynthesis, context: ContextModel, channels: int, 
     value = _clipped_relu(graph, _integer_conv(graph, hyper.smooth, _pixel_shuffle(graph, value, 2)))
     value = _clipped_relu(graph, _integer_conv(graph, hyper.leave, value, hyper.leave_bias))
     value = graph.node(
-        "Add", _integer_conv(graph, context.from_hyper, value), _bias_of(graph, context.quality_bias, "level")
+        "Add", _integer_conv(graph, context.from_hyper, value), _bias_of(graph, context.quality_bias, "levels")
     )
     return graph.finish(prepared=(value, onnx.TensorProto.FLOAT, (1, width, "high", "wide")))
 
 
 def _distribution_graph(context: ContextModel, channels: int, width: int) -> np.ndarray:
-    """`ContextModel.forward` and the bins; latents (1, M, h, w) in 1/16 steps, 0 where not decoded, and a step (1,)."""
+    """`ContextModel.forward` and the bins.
+
+    Latents (1, M, h, w) are in 1/16 steps, 0 where not decoded yet; the step is (1, 1).
+    """
     graph = _Graph(
         "distribution",
         prepared=(onnx.TensorProto.FLOAT, (1, width, "h", "w")),
         latents=(onnx.TensorProto.FLOAT, (1, channels, "h", "w")),
-        step=(onnx.TensorProto.INT64, (1,)),
+        step=(onnx.TensorProto.INT64, (1, 1)),
     )
     both = torch.cat([_integer_weight(context.from_first), _integer_weight(context.from_second)], dim=1)
     decoded = graph.node("Conv", _compand(graph, "latents"), graph.weights(both))
@@ -203,12 +209,15 @@ def _block(graph: _Graph, block: ResidualBlock, value: str) -> str:
 
 
 def _synthesis_graph(synthesis: Synthesis, channels: int, high: int) -> np.ndarray:
-    """Latents (1, M, h, w) in 1/16 steps and gains (1, M, 1, 1), (1, high, 1, 1) -> pixels (1, 16h, 16w, 3) uint8."""
+    """Latents (1, M, h, w) in 1/16 steps and two gains -> pixels (1, 16h, 16w, 3) uint8.
+
+    Gains are (1, M, 1, 1) and (1, high, 1, 1), or (1, M, h, w) and (1, high, 2h, 2w) of a quality map.
+    """
     graph = _Graph(
         "synthesis",
         latents=(onnx.TensorProto.FLOAT, (1, channels, "h", "w")),
-        restore=(onnx.TensorProto.FLOAT, (1, channels, 1, 1)),
-        filter=(onnx.TensorProto.FLOAT, (1, high, 1, 1)),
+        restore=(onnx.TensorProto.FLOAT, (1, channels, "restore_rows", "restore_columns")),
+        filter=(onnx.TensorProto.FLOAT, (1, high, "filter_rows", "filter_columns")),
     )
     value = graph.node("Mul", graph.node("Mul", "latents", "restore"), graph.number(1.0 / (MEAN_STEPS * LATENT_UNIT)))
     value = _conv(graph, synthesis.enter, value)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,11 +28,14 @@ from engine.commands.console import (
     table,
     targets,
 )
+from engine.commands.focus import focus_maker
 from engine.errors import UsageError
 from engine.progress import ProgressCallback
 
 if TYPE_CHECKING:
     from engine.compression import Region
+    from engine.compression.container import GroupEntry
+    from engine.compression.settings import Target
 
 
 def register(app: typer.Typer) -> None:
@@ -43,8 +48,18 @@ def register(app: typer.Typer) -> None:
 def compress(
     photos: Annotated[list[str], typer.Argument(metavar="PHOTO", help="Pictures, folders or patterns.")],
     quality: Annotated[
-        float, typer.Option("-q", "--quality", min=0, max=100, help="0 to 100; higher is better and larger.")
-    ] = 50.0,
+        float | None,
+        typer.Option("-q", "--quality", min=0, max=100, help="0 to 100; higher is better and larger. [default: 50]"),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Largest file, for example 200kB, 1.5MB, 64KiB; a bare number is in kB."),
+    ] = None,
+    bpp: Annotated[float | None, typer.Option(help="Most bits per pixel, of the whole file.")] = None,
+    psnr: Annotated[float | None, typer.Option(help="Least PSNR in dB; the smallest file that has it.")] = None,
+    ms_ssim: Annotated[
+        float | None, typer.Option("--ms-ssim", help="Least MS-SSIM, 0 to 1; the smallest file that has it.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="An .lsi file or a folder; beside each photo by default.")
     ] = None,
@@ -52,49 +67,108 @@ def compress(
     metadata: Annotated[
         bool, typer.Option("--metadata/--no-metadata", help="Keep EXIF; the place (GPS) is always removed.")
     ] = True,
+    effort: Annotated[
+        int, typer.Option(min=0, max=3, help="0 is fast; 1 to 3 search ever longer for smaller files of equal PSNR.")
+    ] = 0,
+    focus: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MASK_OR_MODEL",
+            help="What keeps its quality: a mask PNG of the photo's size, a folder of masks, or a segmentation model.",
+        ),
+    ] = None,
+    drop: Annotated[
+        float, typer.Option(min=0, max=100, help="With --focus: points of quality that all else loses.")
+    ] = 30.0,
+    perceptual: Annotated[
+        bool, typer.Option(help="Measure SSIMULACRA2 too; it takes nearly as long as encoding.")
+    ] = True,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Compress photos into small .lsi files."""
+    """Compress photos into small .lsi files, at a quality or to a size, bits per pixel, PSNR or MS-SSIM."""
     set_compute(device, threads)
     from engine.compression import DEFAULT_SUFFIX, EncodeSettings
     from engine.compression.codec_model import open_codec
     from engine.compression.files import FileReport, compress_file
     from engine.image import PICTURE_SUFFIXES
 
-    settings = EncodeSettings(quality=quality, model=model, keep_metadata=metadata)
+    target = _target(quality, size, bpp, psnr, ms_ssim)
+    settings = EncodeSettings(
+        quality=50.0 if quality is None else quality,
+        model=model,
+        keep_metadata=metadata,
+        target=target,
+        effort=effort,
+    )
     chosen = compute_device()
     open_codec(model, chosen)  # a wrong model fails once, and its loading is not in the first photo's seconds
+    focused = None if focus is None else focus_maker(focus, drop, chosen)
     outcome = Outcome()
     found = gather(photos, PICTURE_SUFFIXES, outcome)
     jobs = targets(found, out, DEFAULT_SUFFIX, (DEFAULT_SUFFIX,), overwrite=overwrite, outcome=outcome)
     reports: list[FileReport] = []
 
     def one(source: Path, target: Path, progress: ProgressCallback) -> None:
-        reports.append(compress_file(source, target, settings, overwrite=overwrite, device=chosen, progress=progress))
+        report = compress_file(
+            source,
+            target,
+            settings,
+            perceptual=perceptual,
+            overwrite=overwrite,
+            device=chosen,
+            progress=progress,
+            focus=focused,
+        )
+        reports.append(report)
+        if report.target_note:
+            errors.print(escape(f"{source}: {report.target_note}"), soft_wrap=True)
 
     for_each("Compressing", jobs, outcome, one)
     if as_json:
         print_json({"files": [asdict(report) for report in reports], "failed": outcome.failed})
     elif reports:
-        output.print(figures(reports))
+        output.print(figures(reports, found_quality=target is not None))
     finish(outcome)
 
 
-def figures(reports: list) -> object:
-    """The table of a list of `FileReport`s."""
-    columns = ("file", "bytes before", "bytes", "bpp", "PSNR dB", "MS-SSIM", "encode s", "decode s")
-    shown = table(*columns)
+def _target(
+    quality: float | None, size: str | None, bpp: float | None, psnr: float | None, ms_ssim: float | None
+) -> Target | None:
+    """The target that the options name, None where they name none. Raises `UsageError` for more than one wish."""
+    from engine.compression.settings import Target, parse_size
+
+    wishes = {"-q": quality, "--size": size, "--bpp": bpp, "--psnr": psnr, "--ms-ssim": ms_ssim}
+    given = [name for name, value in wishes.items() if value is not None]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} exclude one another.", "Give one of them.")
+    if size is not None:
+        return Target("size", parse_size(size))
+    if bpp is not None:
+        return Target("bpp", bpp)
+    if psnr is not None:
+        return Target("psnr", psnr)
+    return Target("ms-ssim", ms_ssim) if ms_ssim is not None else None
+
+
+def figures(reports: list, found_quality: bool = False) -> object:
+    """The table of a list of `FileReport`s; with the quality of each where it was searched for."""
+    quality = ("quality",) if found_quality else ()
+    shown = table(
+        "file", "bytes before", "bytes", *quality, "bpp", "PSNR dB", "MS-SSIM", "SSIMULACRA2", "encode s", "decode s"
+    )
     for report in reports:
         shown.add_row(
             escape(str(report.target)),
             f"{report.original_bytes:,}",
             f"{report.compressed_bytes:,}",
+            *([f"{report.quality:g}"] if found_quality else []),
             f"{report.bits_per_pixel:.3f}",
             f"{report.psnr:.2f}",
             f"{report.ms_ssim:.4f}",
+            "-" if report.ssimulacra2 is None else f"{report.ssimulacra2:.1f}",
             f"{report.seconds_encode:.2f}",
             f"{report.seconds_decode:.2f}",
         )
@@ -191,7 +265,11 @@ def info(
         return
     shown = table("", "")
     shown.show_header = False
+    bits = facts.pop("tile_bits")
+    facts["bits_per_pixel_of_tiles"] = _rates(header.groups) if len(bits) > 1 else ""
     for name, value in facts.items():
+        if value == "":
+            continue
         if isinstance(value, dict):
             value = ", ".join(f"{key} {count:,}" for key, count in value.items())
         elif isinstance(value, list):
@@ -200,3 +278,14 @@ def info(
             value = f"{value:.3f}".rstrip("0").rstrip(".")
         shown.add_row(name.replace("_", " "), escape(str(value)))
     output.print(shown)
+
+
+def _rates(groups: Sequence[GroupEntry]) -> str:
+    """Bits per pixel of the tiles, a line for each row of them; beyond 16 columns their least, median and most."""
+    rows: dict[int, list[float]] = {}
+    for group in groups:
+        rows.setdefault(group.y, []).append(8.0 * group.bytes / (group.width * group.height))
+    if len(rows[0]) <= 16:
+        return "\n".join(" ".join(f"{rate:.2f}" for rate in row) for row in rows.values())
+    rates = sorted(rate for row in rows.values() for rate in row)
+    return f"{rates[0]:.2f} to {rates[-1]:.2f}, median {median(rates):.2f}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.compression.container import DEFAULT_SUFFIX, Header, Region
 from engine.compression.container import read_container as inspect
-from engine.compression.settings import DEFAULT_MODEL, EncodeSettings
+from engine.compression.settings import DEFAULT_MODEL, EncodeSettings, Target
 
 if TYPE_CHECKING:
     from engine.compression.codec import decode, encode
@@ -33,6 +33,7 @@ __all__ = [
     "Header",
     "PhotoSession",
     "Region",
+    "Target",
     "decode",
     "encode",
     "inspect",

@@ -7,7 +7,8 @@ back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
@@ -22,12 +23,25 @@ from engine.compression.container import (
     group_grid,
     write_container,
 )
-from engine.compression.decoding import GROUP_LATENTS, Decoded, Window, decode_with, latent_grid, windows
-from engine.compression.groups import encode_group
-from engine.compression.settings import EncodeSettings
+from engine.compression.decoding import (
+    GROUP_LATENTS,
+    Decoded,
+    Window,
+    decode_with,
+    latent_grid,
+    quality_in,
+    windows,
+)
+from engine.compression.groups import ZERO_MARGIN, encode_group
+from engine.compression.quality_map import MAP_SHARE, QualityMap
+from engine.compression.refinement import GroupRefiner
+from engine.compression.settings import EFFORT_PASSES, EncodeSettings
 from engine.compression.side_data import clean_exif, make_preview, pack_alpha
 from engine.image import Picture
 from engine.progress import CancelToken, Progress, ProgressCallback, ignore_progress, never_cancelled
+
+# Latents of all windows, before any gain; each call goes through them anew.
+Analysed = Callable[[], Iterable[tuple[Window, Tensor]]]
 
 
 def encode(
@@ -37,65 +51,151 @@ def encode(
     device: DeviceWish = None,
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
+    enough: CancelToken | None = None,
 ) -> bytes:
     """Compress a picture.
 
     Args:
         picture: any size from 1 x 1 to the format's limits.
-        settings: quality, model, metadata.
-        device: where the transforms run; the entropy path always runs on the CPU.
+        settings: quality or target, quality map, model, metadata, effort.
+        device: where the transforms run; the entropy path and any refinement always run on the CPU.
+        enough: once set, refinement ends with the best that it has found; the file is whole all the same. Not read
+            while a target is searched for.
 
     Returns:
         The bytes of an .lsi file.
 
     Raises:
-        UsageError, ModelError: the model is not at hand or no codec.
+        UsageError, ModelError: the model is not at hand or no codec, or the quality map does not fit the picture.
         LimitError: the picture is too large.
-        Cancelled: `cancel` was set; it is read between windows and groups.
+        TargetNotReached: no quality gives what `settings.target` asks for.
+        Cancelled: `cancel` was set; it is read between windows, groups and passes of refinement.
     """
+    if settings.target is not None:
+        from engine.compression.targeting import encode_to_target  # it builds on this module
+
+        return encode_to_target(picture, settings, device=device, progress=progress, cancel=cancel).data
     check_size(picture.width, picture.height)
     codec = open_codec(settings.model, device)
-    return encode_latents(codec, picture, settings, analyse(codec, picture), progress, cancel or never_cancelled())
+    cancel = cancel or never_cancelled()
+    return encode_latents(codec, picture, settings, lambda: analyse(codec, picture), progress, cancel, enough)
 
 
 def analyse(codec: CodecModel, picture: Picture) -> Iterator[tuple[Window, Tensor]]:
     """Latents (M, h, w) of each window, before any gain: the part of encoding that every quality shares."""
     rows, columns = latent_grid(picture.width, picture.height)
-    halo = codec.entropy_network.analysis_halo
     for window in windows(Window(0, rows, 0, columns)):
-        seen = window.grown(halo, rows, columns)
-        latents = codec.analyse(_pixels_of(picture.pixels, seen))
-        top, left = window.top - seen.top, window.left - seen.left
-        yield window, latents[:, top : top + window.bottom - window.top, left : left + window.right - window.left]
+        yield window, _latents_of(codec, picture, window)
+
+
+def _latents_of(codec: CodecModel, picture: Picture, window: Window) -> Tensor:
+    """Latents (M, h, w) of a window as the whole picture has them, before any gain."""
+    seen = window.grown(codec.entropy_network.analysis_halo, *latent_grid(picture.width, picture.height))
+    latents = codec.analyse(_pixels_of(picture.pixels, seen))
+    top, left = window.top - seen.top, window.left - seen.left
+    return latents[:, top : top + window.bottom - window.top, left : left + window.right - window.left]
 
 
 def encode_latents(
     codec: CodecModel,
     picture: Picture,
     settings: EncodeSettings,
+    analysed: Analysed,
+    progress: ProgressCallback,
+    cancel: CancelToken,
+    enough: CancelToken | None = None,
+) -> bytes:
+    """The part of encoding that depends on the quality: gains, refinement, entropy coding, file."""
+    quality, quality_map = round(settings.quality * 100) / 100, settings.quality_map
+    if quality_map is not None:
+        quality_map.check_fits(picture.width, picture.height)
+    while True:
+        groups = encode_groups(
+            codec, picture, quality, analysed(), progress, cancel,
+            quality_map=quality_map, effort=settings.effort, enough=enough,
+        )  # fmt: skip
+        size = sum(len(group.stream) for group in groups)
+        fitted = None if quality_map is None else quality_map.within(MAP_SHARE * size)
+        if fitted == quality_map:
+            break
+        quality_map = fitted  # small files: squares become larger until the map is cheap enough
+    beside = side_data(picture, settings)
+    return assemble(codec, picture, quality, groups, beside, make_preview(picture.pixels, size), quality_map)
+
+
+def encode_groups(
+    codec: CodecModel,
+    picture: Picture,
+    quality: float,
     analysed: Iterable[tuple[Window, Tensor]],
     progress: ProgressCallback,
     cancel: CancelToken,
-) -> bytes:
-    """The part of encoding that depends on the quality: gains, entropy coding, file."""
+    zero_margin: float = ZERO_MARGIN,
+    quality_map: QualityMap | None = None,
+    effort: int = 0,
+    enough: CancelToken | None = None,
+) -> list[EncodedGroup]:
+    """All groups of a picture in raster order, coded at a quality of whole hundredths; see `encode` for the rest."""
     columns, rows = group_grid(picture.width, picture.height)
-    quality = round(settings.quality * 100) / 100
-    gain, level = codec.quantising_gain(quality), codec.level(quality)
+    level = codec.level(quality)
     groups: list[EncodedGroup | None] = [None] * (columns * rows)
-    done = 0
-    progress(Progress(0, len(groups), "Compressing"))
+    done, passes = 0, EFFORT_PASSES[effort]
+    total = len(groups) * (passes + 1)
+    progress(Progress(0, total, "Compressing"))
     cancel.raise_if_cancelled()
     for window, latents in analysed:
-        scaled = latents * gain
+        local = quality_in(window, quality, quality_map)
+        scaled, levels = latents * codec.quantising_gain(local), codec.local_levels(local)
         for top in range(window.top, window.bottom, GROUP_LATENTS):
             for left in range(window.left, window.right, GROUP_LATENTS):
                 cancel.raise_if_cancelled()
                 y, x = top - window.top, left - window.left
-                part = scaled[:, y : y + GROUP_LATENTS, x : x + GROUP_LATENTS].contiguous()
-                groups[top // GROUP_LATENTS * columns + left // GROUP_LATENTS] = encode_group(codec, part, level)
+                place = (slice(y, y + GROUP_LATENTS), slice(x, x + GROUP_LATENTS))
+                part = scaled[:, place[0], place[1]].contiguous()
+                number = top // GROUP_LATENTS * columns + left // GROUP_LATENTS
+                if passes:
+                    message = f"Refining: part {done + 1} of {len(groups)}"
+
+                    def step(count: int, before: int = done * (passes + 1), message: str = message) -> None:
+                        progress(Progress(before + count, total, message))
+
+                    box = Window(top, top + part.shape[1], left, left + part.shape[2])
+                    refiner = _refiner(codec, picture, box, part, quality, quality_map)
+                    groups[number] = refiner.run(passes, step, cancel, enough or never_cancelled())
+                else:
+                    own = None if levels is None else np.ascontiguousarray(levels[place])
+                    groups[number] = encode_group(codec, part, level, zero_margin, own)
                 done += 1
-                progress(Progress(done, len(groups), f"Compressing: part {done} of {len(groups)}"))
-    finished = [group for group in groups if group is not None]
+                progress(Progress(done * (passes + 1), total, f"Compressing: part {done} of {len(groups)}"))
+    return [group for group in groups if group is not None]
+
+
+@dataclass(frozen=True)
+class SideData:
+    """Sections of a file that are the same at every quality: the EXIF block and the packed opacity, or None."""
+
+    exif: bytes | None
+    alpha: bytes | None
+
+
+def side_data(picture: Picture, settings: EncodeSettings) -> SideData:
+    """What the settings and the picture put beside the latents."""
+    return SideData(
+        clean_exif(picture.exif) if settings.keep_metadata and picture.exif else None,
+        pack_alpha(picture.alpha) if picture.alpha is not None else None,
+    )
+
+
+def assemble(
+    codec: CodecModel,
+    picture: Picture,
+    quality: float,
+    groups: Sequence[EncodedGroup],
+    beside: SideData,
+    preview: bytes | None,
+    quality_map: QualityMap | None = None,
+) -> bytes:
+    """The file of coded groups."""
     return write_container(
         width=picture.width,
         height=picture.height,
@@ -103,11 +203,32 @@ def encode_latents(
         halo=codec.entropy_network.synthesis_halo,
         model_name=codec.card.name,
         model_hash=codec.card.weights_sha256,
-        groups=finished,
-        preview=make_preview(picture.pixels, sum(len(group.stream) for group in finished)),
-        exif=clean_exif(picture.exif) if settings.keep_metadata and picture.exif else None,
-        alpha=pack_alpha(picture.alpha) if picture.alpha is not None else None,
+        groups=groups,
+        quality_map=None if quality_map is None else quality_map.pack(),
+        preview=preview,
+        exif=beside.exif,
+        alpha=beside.alpha,
     )
+
+
+def _refiner(
+    codec: CodecModel,
+    picture: Picture,
+    box: Window,
+    latents: Tensor,
+    quality: float,
+    quality_map: QualityMap | None,
+) -> GroupRefiner:
+    """The refiner of the group in `box` with these latents, after the quantising gain."""
+    seen = box.grown(codec.entropy_network.synthesis_halo, *latent_grid(picture.width, picture.height))
+    local = quality_in(seen, quality, quality_map)
+    region = _latents_of(codec, picture, seen) * codec.quantising_gain(local)
+    top, left = box.top - seen.top, box.left - seen.left
+    region[:, top : top + latents.shape[1], left : left + latents.shape[2]] = latents
+    return GroupRefiner(
+        codec, _pixels_of(picture.pixels, seen), region, top=top, left=left, height=latents.shape[1],
+        width=latents.shape[2], quality=quality, local=local if isinstance(local, np.ndarray) else None,
+    )  # fmt: skip
 
 
 def decode(

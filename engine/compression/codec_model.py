@@ -14,18 +14,20 @@ from torch import Tensor
 from engine.compression.container import MEAN_STEPS
 from engine.compression.entropy import Table
 from engine.compression.settings import DEFAULT_MODEL
-from engine.compression.walk import quality_level
+from engine.compression.walk import local_levels, quality_level
 from engine.device import ComputeDevice, choose_device
 from engine.errors import DeviceError, ModelError, ModelMismatch, UsageError
 from engine.models.card import ModelCard
 from engine.models.hyperprior_codec import (
     HYPER_RADIUS,
+    HYPER_TOTAL,
     LATENT_RADIUS,
     LATENT_TOTAL,
+    Gains,
     HyperpriorCodec,
     compand,
 )
-from engine.models.registry import load_model, model_paths, resolve_model
+from engine.models.registry import load_model, model_files, resolve_model
 from engine.models.store import read_card
 
 ResultT = TypeVar("ResultT")
@@ -54,10 +56,12 @@ class CodecModel:
         self._transforms = model.network
         self._on_cpu = cast(HyperpriorCodec, load_model(name_or_path, torch.device("cpu")).network)
         frequencies = self._on_cpu.latent_frequencies.numpy()
-        if not (frequencies.sum(axis=1) == LATENT_TOTAL).all() or (frequencies < 0).any():
+        hyper_frequencies = self._on_cpu.hyper_frequencies.numpy()
+        if not (_are_tables(frequencies, LATENT_TOTAL) and _are_tables(hyper_frequencies, HYPER_TOTAL)):
             raise ModelError(
-                f"The model {self.card.name!r} has no frequency tables: its training was never finished.",
-                "Use the model file that the training writes at its end.",
+                f"The model {self.card.name!r} has no sound frequency tables: its training was never finished, or its "
+                "file was changed.",
+                "Use the model file that the training writes at its end, or get it again.",
             )
         self.latent_tables = [Table.from_frequencies(row, LATENT_RADIUS) for row in frequencies]
         self._hyper_tables: dict[int, list[Table]] = {}
@@ -93,11 +97,15 @@ class CodecModel:
         """Entropy-model level of a quality."""
         return quality_level(quality, self._on_cpu.config.quality_levels)
 
-    def prepare(self, hyper: np.ndarray, height: int, width: int, level: int) -> Tensor:
+    def local_levels(self, quality: float | np.ndarray) -> np.ndarray | None:
+        """Entropy-model levels (h, w) int64 of a quality map in hundredths; None where the quality is one number."""
+        return local_levels(quality, self._on_cpu.config.quality_levels)
+
+    def prepare(self, hyper: np.ndarray, levels: np.ndarray, height: int, width: int) -> Tensor:
         """See `EntropyModel`."""
         with torch.inference_mode():
             features = self._on_cpu.hyper_synthesis(torch.from_numpy(hyper)[None].float())[..., :height, :width]
-            return self._on_cpu.context.prepare(features, torch.tensor([level]))
+            return self._on_cpu.context.prepare(features, torch.from_numpy(levels)[None])
 
     def distribution(self, prepared: Tensor, latents: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
         """See `EntropyModel`."""
@@ -110,10 +118,10 @@ class CodecModel:
             found = self._on_cpu.context(prepared, first, second, step)
             return found.mean[0].numpy(), self._on_cpu.scale_bin(found.scale)[0].numpy()
 
-    def quantising_gain(self, quality: float) -> Tensor:
-        """(M, 1, 1) on the CPU."""
+    def quantising_gain(self, quality: float | np.ndarray) -> Tensor:
+        """(M, 1, 1) on the CPU; (M, h, w) of a quality map (h, w) in hundredths."""
         with torch.inference_mode():
-            return self._on_cpu.gains(torch.tensor([quality])).quantise[0]
+            return gains_of(self._on_cpu, quality).quantise[0]
 
     def analyse(self, pixels: np.ndarray) -> Tensor:
         """(H, W, 3) uint8, sides multiples of 16 -> latents (M, H/16, W/16) on the CPU, before any gain."""
@@ -124,12 +132,16 @@ class CodecModel:
 
         return self._transform(run)
 
-    def synthesise(self, latents: np.ndarray, quality: float) -> np.ndarray:
-        """Decoded latents (M, h, w) int16 in 1/16 steps -> pixels (16h, 16w, 3) uint8."""
+    def synthesise(self, latents: np.ndarray, quality: float | np.ndarray) -> np.ndarray:
+        """Decoded latents (M, h, w) int16 in 1/16 steps -> pixels (16h, 16w, 3) uint8.
+
+        Args:
+            quality: 0..100, or a map (h, w) in hundredths.
+        """
 
         def run(network: HyperpriorCodec, device: torch.device) -> np.ndarray:
             values = torch.from_numpy(latents).to(device).float()[None] * (1.0 / MEAN_STEPS)
-            gains = network.gains(torch.tensor([quality], device=device))
+            gains = gains_of(network, quality, device)
             values = (values * gains.restore).contiguous(memory_format=torch.channels_last)
             pixels = network.synthesis(values, gains.filter)[0].float()
             pixels = pixels.mul_(255.0).add_(0.5).nan_to_num_(0.0).clamp_(0.0, 255.0)
@@ -154,6 +166,24 @@ class CodecModel:
             return run(self._on_cpu, torch.device("cpu"))
 
 
+def gains_of(network: HyperpriorCodec, quality: float | np.ndarray, device: torch.device | None = None) -> Gains:
+    """Gain vectors of a quality (0..100), or of each place of a map (h, w) in hundredths: then `quantise` and `restore`
+    are (1, M, h, w), and `filter` (1, high, 2h, 2w) as the synthesis takes it."""
+    if not isinstance(quality, np.ndarray):
+        return network.gains(torch.tensor([quality], device=device))
+    found, places = np.unique(quality, return_inverse=True)
+    index = torch.from_numpy(places.reshape(quality.shape)).to(device)
+    each = network.gains(torch.from_numpy(found / 100.0).float().to(device))
+    quantise, restore, filtering = (gain[index, :, 0, 0].permute(2, 0, 1)[None] for gain in each)
+    return Gains(quantise, restore, filtering.repeat_interleave(2, -1).repeat_interleave(2, -2))
+
+
+def _are_tables(frequencies: np.ndarray, total: int) -> bool:
+    """True where the range coder can use every row (..., symbols): all add up, none is negative, all can escape."""
+    sums = frequencies.sum(axis=-1, dtype=np.int64)
+    return bool((sums == total).all() and (frequencies >= 0).all() and (frequencies[..., -1] > 0).all())
+
+
 # Models that were opened by path may lie outside the folders that are searched: hash -> file.
 _opened: dict[str, Path] = {}
 
@@ -170,9 +200,8 @@ def open_codec(model: str | Path | None = None, device: DeviceWish = None) -> Co
 
 def open_codec_by_hash(name: str, digest: str, device: DeviceWish = None) -> CodecModel:
     """The codec that a file names. Raises `ModelMismatch` where no model at hand has this hash."""
-    paths = model_paths()
-    candidates = [paths[name]] if name in paths else []
-    candidates += [path for key, path in paths.items() if key != name]
+    files = model_files()
+    candidates = sorted(files, key=lambda path: path.stem != name)
     if digest in _opened:
         candidates.append(_opened[digest])
     for path in candidates:
@@ -182,7 +211,7 @@ def open_codec_by_hash(name: str, digest: str, device: DeviceWish = None) -> Cod
             continue  # of the other models one may fit
         if card.family == HyperpriorCodec.family and card.weights_sha256 == digest:
             return open_codec(path, device)
-    if name in paths:
+    if any(path.stem == name for path in files):
         raise ModelMismatch(
             f"The file was made with another version of the model {name!r} ({digest[:12]}).",
             "Put that version of the model into your models folder.",

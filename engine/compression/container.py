@@ -15,7 +15,7 @@ from typing import Any
 from engine.errors import DamagedFile, LimitError, NotACompressedFile, UnsupportedVersion, UsageError
 
 MAGIC = b"\x8aLSI\r\n\x1a\n"
-MAJOR, MINOR = 1, 0
+MAJOR, MINOR = 1, 1
 DEFAULT_SUFFIX = ".lsi"
 MIME_TYPE = "image/x-latent-studio"
 
@@ -43,6 +43,7 @@ _KNOWN_FEATURES = 0
 # Sections with a capital first letter must be understood; others may be skipped. In file order, with their limits.
 SECTION_LIMITS: dict[str, int] = {
     "MODL": 32 + 64,
+    "QMAP": 2**19,
     "prev": 64 * 1024,
     "exif": 64 * 1024,
     "ALPH": 2**29,
@@ -50,6 +51,8 @@ SECTION_LIMITS: dict[str, int] = {
     "GRPS": 2**31,
 }
 _REQUIRED = ("MODL", "GRPI", "GRPS")
+# Without these, where they are present, nothing can be decoded.
+_CRITICAL = ("MODL", "QMAP", "GRPI")
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,7 @@ class Header:
             "model": self.model_name,
             "model_sha256": self.model_hash,
             "tiles": columns * rows,
+            "tile_bits": [8 * group.bytes for group in self.groups],
             "sections": {section.name: section.bytes for section in self.sections},
             "problems": list(self.problems),
         }
@@ -222,6 +226,7 @@ def write_container(
     model_name: str,
     model_hash: str,
     groups: Sequence[EncodedGroup],
+    quality_map: bytes | None = None,
     preview: bytes | None = None,
     exif: bytes | None = None,
     alpha: bytes | None = None,
@@ -235,7 +240,7 @@ def write_container(
         model_name: at most 64 bytes as UTF-8.
         model_hash: SHA-256 in hexadecimal.
         groups: in raster order, as many as `group_grid` says.
-        preview, exif, alpha: section payloads or None.
+        quality_map, preview, exif, alpha: section payloads or None.
     """
     check_size(width, height)
     columns, rows = group_grid(width, height)
@@ -244,6 +249,7 @@ def write_container(
     index = b"".join(_GROUP.pack(len(g.stream), zlib.crc32(g.stream), g.symbol_crc) for g in groups)
     payloads = {
         "MODL": bytes.fromhex(model_hash) + model_name.encode("utf-8"),
+        "QMAP": quality_map,
         "prev": preview,
         "exif": exif,
         "ALPH": alpha,
@@ -352,6 +358,9 @@ def _read_table(data: bytes, count: int, check_streams: bool) -> tuple[list[Sect
     last = -1
     for kind, length, crc in _ENTRY.iter_unpack(data[start:end]):
         name = kind.decode("latin-1")
+        # ASCII letters, for names are shown, also on terminals; and none of them twice, see docs/format.md.
+        if not kind.isalpha() or any(section.name == name for section in sections):
+            raise _damaged("The table of sections")
         if name not in SECTION_LIMITS:
             if not name[:1].islower():
                 raise UnsupportedVersion(f"The file needs a section {name!r}.", "Install a newer Latent Studio.")
@@ -369,8 +378,11 @@ def _read_table(data: bytes, count: int, check_streams: bool) -> tuple[list[Sect
         offset += length
     for name in _REQUIRED:
         section = next((section for section in sections if section.name == name), None)
-        if section is None or (not section.intact and name != "GRPS"):
+        if section is None:
             raise _damaged(f"The section {name}")
+    for section in sections:
+        if section.name in _CRITICAL and not section.intact:
+            raise _damaged(f"The section {section.name}")
     if offset > len(data):
         if check_streams:
             problems.append(f"The file is cut short: {offset - len(data)} of {offset} bytes are missing.")

@@ -24,6 +24,7 @@ from engine.compression.container import (
     read_container,
     section_payload,
 )
+from engine.compression.quality_map import QualityMap
 from engine.compression.side_data import open_preview, unpack_alpha
 from engine.compression.walk import EntropyModel, decode_group
 from engine.errors import DamagedFile
@@ -47,8 +48,16 @@ class DecodingModel(EntropyModel, Protocol):
         """Entropy-model level of a quality 0..100."""
         ...
 
-    def synthesise(self, latents: np.ndarray, quality: float) -> np.ndarray:
-        """Decoded latents (M, h, w) int16 in 1/16 steps -> pixels (16h, 16w, 3) uint8."""
+    def local_levels(self, quality: float | np.ndarray) -> np.ndarray | None:
+        """Entropy-model levels (h, w) int64 of a quality map in hundredths; None where the quality is one number."""
+        ...
+
+    def synthesise(self, latents: np.ndarray, quality: float | np.ndarray) -> np.ndarray:
+        """Decoded latents (M, h, w) int16 in 1/16 steps -> pixels (16h, 16w, 3) uint8.
+
+        Args:
+            quality: 0..100, or a map (h, w) in hundredths.
+        """
         ...
 
 
@@ -111,6 +120,13 @@ def windows(box: Window) -> Iterator[Window]:
 def latent_grid(width: int, height: int) -> tuple[int, int]:
     """Rows and columns of latents of a picture."""
     return -(-height // LATENT_STRIDE), -(-width // LATENT_STRIDE)
+
+
+def quality_in(box: Window, quality: float, quality_map: QualityMap | None) -> float | np.ndarray:
+    """The quality of a box of latents: one for all, or (h, w) in hundredths where there is a map."""
+    if quality_map is None:
+        return quality
+    return quality_map.qualities(quality, box.top, box.bottom, box.left, box.right)
 
 
 def decode_with(
@@ -181,7 +197,7 @@ def _decode_pixels(
             cancel.raise_if_cancelled()
             progress(Progress(reader.done + finished, total, f"Decoding: part {reader.done} of {len(reader.groups)}"))
         cancel.raise_if_cancelled()
-        decoded = reader.model.synthesise(reader.window(seen), header.quality)
+        decoded = reader.model.synthesise(reader.window(seen), quality_in(seen, header.quality, reader.quality_map))
         top, left = max(region.y, window.top * LATENT_STRIDE), max(region.x, window.left * LATENT_STRIDE)
         bottom = min(region.bottom, window.bottom * LATENT_STRIDE)
         right = min(region.right, window.right * LATENT_STRIDE)
@@ -223,6 +239,7 @@ class _LatentReader:
 
     Attributes:
         box: the latents under the region.
+        quality_map: that of the file, or None.
         groups: those that the region needs, in raster order.
         done: how many of them were decoded.
         damaged: those that could not be decoded.
@@ -233,6 +250,8 @@ class _LatentReader:
         self.halo = model.synthesis_halo
         self._strict = strict
         self._level = model.level(header.quality)
+        packed = section_payload(data, header, "QMAP")
+        self.quality_map = None if packed is None else QualityMap.unpack(packed, header.width, header.height)
         self._grid = latent_grid(header.width, header.height)
         self.box = Window(
             region.y // LATENT_STRIDE, -(-region.bottom // LATENT_STRIDE),
@@ -275,7 +294,10 @@ class _LatentReader:
     def _read(self, group: GroupEntry, channels: int, height: int, width: int) -> np.ndarray:
         try:
             stream = group_stream(self.data, group)
-            latents, checksum = decode_group(self.model, stream, height, width, self._level)
+            top, left = group.y // LATENT_STRIDE, group.x // LATENT_STRIDE
+            box = Window(top, top + height, left, left + width)
+            local = self.model.local_levels(quality_in(box, self.header.quality, self.quality_map))
+            latents, checksum = decode_group(self.model, stream, height, width, self._level, local)
             if checksum != group.symbol_crc:
                 raise DamagedFile(
                     f"The part at {group.x}, {group.y} decodes to other values than were encoded.",

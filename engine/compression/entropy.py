@@ -9,7 +9,8 @@ The coder itself notices no damage. Its input must be covered by checksums, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -62,14 +63,8 @@ class GroupEncoder:
 
     def write(self, values: np.ndarray, bins: np.ndarray, tables: list[Table]) -> None:
         """Write values (N,) int32 whose tables are named by bins (N,) uint8."""
-        order = np.argsort(bins, kind="stable")
-        values = values[order].astype(np.int32)
-        ends = np.cumsum(np.bincount(bins, minlength=len(tables)))
-        start = 0
-        for table, end in zip(tables, ends, strict=True):
-            if end > start:
-                self._write_run(values[start:end], table)
-            start = int(end)
+        for run, table in _runs(values, bins, tables):
+            self._write_run(run, table)
 
     def _write_run(self, values: np.ndarray, table: Table) -> None:
         outside = (values < table.low) | (values > table.high)
@@ -79,7 +74,7 @@ class GroupEncoder:
             self._write_escape(int(value))
 
     def _write_escape(self, value: int) -> None:
-        folded = 2 * value if value >= 0 else -2 * value - 1
+        folded = _folded(value)
         length = folded.bit_length()
         if length > MAX_ESCAPE_BITS:
             raise ValueError(f"{value} is too large for an escape code")
@@ -90,6 +85,25 @@ class GroupEncoder:
     def finish(self) -> bytes:
         """The stream, a multiple of 4 bytes."""
         return self._coder.get_compressed().astype("<u4").tobytes()
+
+
+class BitCounter:
+    """Takes symbols as `GroupEncoder` does and only adds up what the tables say that they cost.
+
+    Attributes:
+        bits: so far; a stream is up to 1 % longer.
+    """
+
+    def __init__(self) -> None:
+        self.bits = 0.0
+
+    def write(self, values: np.ndarray, bins: np.ndarray, tables: list[Table]) -> None:
+        """Count values (N,) int32 whose tables are named by bins (N,) uint8."""
+        for run, table in _runs(values, bins, tables):
+            outside = (run < table.low) | (run > table.high)
+            self.bits += float(table.bits[np.where(outside, len(table.bits) - 1, run - table.low)].sum())
+            for value in run[outside]:
+                self.bits += math.log2(MAX_ESCAPE_BITS + 1) + max(0, _folded(int(value)).bit_length() - 1)
 
 
 class GroupDecoder:
@@ -127,6 +141,22 @@ class GroupDecoder:
         if length > 1:
             folded = (1 << (length - 1)) + int(self._coder.decode(_uniform(length - 1)))
         return folded // 2 if folded % 2 == 0 else -(folded + 1) // 2
+
+
+def _runs(values: np.ndarray, bins: np.ndarray, tables: list[Table]) -> Iterator[tuple[np.ndarray, Table]]:
+    """The values of each table in use, in the order of the tables and within each as given."""
+    values = values[np.argsort(bins, kind="stable")].astype(np.int32)
+    ends = np.cumsum(np.bincount(bins, minlength=len(tables)))
+    start = 0
+    for table, end in zip(tables, ends, strict=True):
+        if end > start:
+            yield values[start:end], table
+        start = int(end)
+
+
+def _folded(value: int) -> int:
+    """The sign folded into the lowest bit: 0, -1, 1, -2, 2 -> 0, 1, 2, 3, 4."""
+    return 2 * value if value >= 0 else -2 * value - 1
 
 
 def guarded(call: Callable[[], ResultT]) -> ResultT:

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.compression.codec import decode, encode
 from engine.compression.codec_model import DeviceWish
 from engine.compression.container import MAX_PIXELS, Region
 from engine.compression.decoding import DamagedTile
+from engine.compression.quality_map import QualityMap
 from engine.compression.reading import naming, read_compressed
 from engine.compression.settings import EncodeSettings
+from engine.compression.targeting import encode_to_target
 from engine.errors import UsageError
 from engine.evaluation.image_quality import ms_ssim, psnr
+from engine.evaluation.ssimulacra2 import has_ssimulacra2, ssimulacra2
 from engine.files import write_bytes
-from engine.image import open_picture, save_picture
+from engine.image import Picture, open_picture, save_picture
 from engine.progress import CancelToken, ProgressCallback, ignore_progress
 
 
 @dataclass(frozen=True)
 class FileReport:
-    """What compressing one file gave."""
+    """What compressing one file gave.
+
+    Attributes:
+        quality: 0..100, given or found for a target.
+        ssimulacra2: None where it was not asked for or is not defined.
+        target_note: where a target was asked for and is not hit, why the file is smaller than allowed or better than
+            wished.
+    """
 
     source: Path
     target: Path
@@ -29,12 +40,15 @@ class FileReport:
     compressed_bytes: int
     width: int
     height: int
+    quality: float
     bits_per_pixel: float
     psnr: float
     ms_ssim: float
+    ssimulacra2: float | None
     seconds_encode: float
     seconds_decode: float
     notes: tuple[str, ...] = ()
+    target_note: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,28 +72,47 @@ def compress_file(
     target: Path,
     settings: EncodeSettings = EncodeSettings(),  # noqa: B008 - frozen
     *,
+    perceptual: bool = False,
     overwrite: bool = True,
     device: DeviceWish = None,
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
+    enough: CancelToken | None = None,
+    focus: Callable[[Picture], QualityMap] | None = None,
 ) -> FileReport:
     """Compress a picture file; the result is decoded once, which checks it and gives the figures, before it is kept.
+
+    Args:
+        perceptual: measure SSIMULACRA2 too, which takes nearly as long as encoding.
+        enough: once set, refinement (`EncodeSettings.effort`) ends with the best that it has found.
+        focus: makes the quality map of each photo, instead of that of `settings`.
 
     Raises:
         PictureError, LimitError: the source cannot be read.
         OutputError: the target cannot be written.
         UsageError: source and target are the same file.
+        TargetNotReached: no quality gives what `settings.target` asks for.
         Cancelled.
     """
     source, target = Path(source), Path(target)
     _refuse_same(source, target)
     picture = open_picture(source)
     started = time.perf_counter()
-    data = encode(picture, settings, device=device, progress=progress, cancel=cancel)
+    if focus is not None:
+        settings = replace(settings, quality_map=focus(picture))
+    if settings.target is None:
+        data, note = encode(picture, settings, device=device, progress=progress, cancel=cancel, enough=enough), ""
+    else:
+        found = encode_to_target(picture, settings, device=device, progress=progress, cancel=cancel)
+        data, note = found.data, found.note
     encoded = time.perf_counter()
-    decoded = decode(data, strict=True, device=device, cancel=cancel).picture
+    result = decode(data, strict=True, device=device, cancel=cancel)
+    decoded = result.picture
     finished = time.perf_counter()
     figures = psnr(picture.pixels, decoded.pixels), ms_ssim(picture.pixels, decoded.pixels)
+    visible = None
+    if perceptual and has_ssimulacra2(picture.width, picture.height):
+        visible = ssimulacra2(picture.pixels, decoded.pixels, cancel=cancel)
     write_bytes(target, data, overwrite=overwrite)
     return FileReport(
         source=source,
@@ -88,12 +121,15 @@ def compress_file(
         compressed_bytes=len(data),
         width=picture.width,
         height=picture.height,
+        quality=result.header.quality,
         bits_per_pixel=8.0 * len(data) / (picture.width * picture.height),
         psnr=figures[0],
         ms_ssim=figures[1],
+        ssimulacra2=visible,
         seconds_encode=encoded - started,
         seconds_decode=finished - encoded,
         notes=picture.notes,
+        target_note=note,
     )
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from engine.compression.container import MAX_PIXELS, Region
 from engine.compression.decoding import Decoded, decode_with
 from engine.compression.entropy import Table
-from engine.compression.walk import quality_level
+from engine.compression.walk import local_levels, quality_level
 from engine.errors import DeviceError, ModelError, ModelMismatch, UsageError
 from engine.progress import CancelToken, ProgressCallback, ignore_progress
 
@@ -89,27 +89,41 @@ class OnnxCodec:
         """Entropy-model level of a quality."""
         return quality_level(quality, self.card.quality_levels)
 
+    def local_levels(self, quality: float | np.ndarray) -> np.ndarray | None:
+        """Entropy-model levels (h, w) int64 of a quality map in hundredths; None where the quality is one number."""
+        return local_levels(quality, self.card.quality_levels)
+
     def hyper_tables(self, level: int) -> list[Table]:
         """The tables of the hyper-latents, by channel, at a quality level."""
         if level not in self._hyper_tables:
             self._hyper_tables[level] = _tables(self._hyper_frequencies[level])
         return self._hyper_tables[level]
 
-    def prepare(self, hyper: np.ndarray, height: int, width: int, level: int) -> np.ndarray:
+    def prepare(self, hyper: np.ndarray, levels: np.ndarray, height: int, width: int) -> np.ndarray:
         """See `EntropyModel`."""
-        (prepared,) = _run(self._prepare, hyper=hyper[None].astype(np.float32), level=np.array([level]))
+        if levels.size > 1:  # the network's own grid goes on beyond the border of the picture
+            beyond = ((0, 4 * hyper.shape[1] - height), (0, 4 * hyper.shape[2] - width))
+            levels = np.pad(levels, beyond, mode="edge")
+        (prepared,) = _run(self._prepare, hyper=hyper[None].astype(np.float32), levels=levels.astype(np.int64))
         return np.ascontiguousarray(prepared[:, :, :height, :width])
 
     def distribution(self, prepared: np.ndarray, latents: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
         """See `EntropyModel`."""
         values = latents[None].astype(np.float32)
-        mean, bins = _run(self._distribution, prepared=prepared, latents=values, step=np.array([step]))
+        mean, bins = _run(self._distribution, prepared=prepared, latents=values, step=np.array([[step]]))
         return mean[0], bins[0]
 
-    def synthesise(self, latents: np.ndarray, quality: float) -> np.ndarray:
-        """Decoded latents (M, h, w) int16 in 1/16 steps -> pixels (16h, 16w, 3) uint8."""
+    def synthesise(self, latents: np.ndarray, quality: float | np.ndarray) -> np.ndarray:
+        """Decoded latents (M, h, w) int16 in 1/16 steps -> pixels (16h, 16w, 3) uint8.
+
+        Args:
+            quality: 0..100, or a map (h, w) in hundredths.
+        """
+        places = quality / 100.0 if isinstance(quality, np.ndarray) else np.array([[quality]])
+        restore, filtering = _gains(self._log_restore, places), _gains(self._log_filter, places)
+        if places.size > 1:
+            filtering = filtering.repeat(2, axis=2).repeat(2, axis=3)
         values = latents[None].astype(np.float32)
-        restore, filtering = _gains(self._log_restore, quality), _gains(self._log_filter, quality)
         (pixels,) = _run(self._synthesis, latents=values, restore=restore, filter=filtering)
         return pixels[0]
 
@@ -209,12 +223,14 @@ def _tables(frequencies: np.ndarray) -> list[Table]:
     return [Table.from_frequencies(row, len(row) // 2 - 1) for row in frequencies]
 
 
-def _gains(knots: np.ndarray, quality: float) -> np.ndarray:
-    """Gains (1, C, 1, 1) at a quality, log-interpolated between knots (K, C)."""
-    position = min(max(quality, 0.0), 100.0) / 100.0 * (len(knots) - 1)
-    lower = min(int(position), len(knots) - 2)
-    share = np.float32(position - lower)
-    return np.exp(knots[lower] + share * (knots[lower + 1] - knots[lower]))[None, :, None, None]
+def _gains(knots: np.ndarray, quality: np.ndarray) -> np.ndarray:
+    """Gains (1, C, h, w) float32 at qualities (h, w) in 0..100, log-interpolated between knots (K, C)."""
+    found, places = np.unique(quality, return_inverse=True)
+    position = np.clip(found, 0.0, 100.0) / 100.0 * (len(knots) - 1)
+    lower = np.minimum(position.astype(np.int64), len(knots) - 2)
+    share = (position - lower).astype(np.float32)[:, None]
+    each = np.exp(knots[lower] + share * (knots[lower + 1] - knots[lower]))
+    return np.ascontiguousarray(each[places.reshape(quality.shape)].transpose(2, 0, 1)[None])
 
 
 def _threads(wish: int | None) -> int:

@@ -1,10 +1,11 @@
-"""PhotoSession: one photo, compressed again and again while a quality slider moves."""
+"""PhotoSession: one photo, compressed again and again while a quality slider moves or targets are tried."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor
@@ -13,7 +14,9 @@ from engine.compression.codec import analyse, decode, encode_latents
 from engine.compression.codec_model import DeviceWish, open_codec
 from engine.compression.container import check_size
 from engine.compression.decoding import Decoded, Window
-from engine.compression.settings import EncodeSettings
+from engine.compression.quality_map import QualityMap
+from engine.compression.settings import EncodeSettings, Target
+from engine.compression.targeting import search_target
 from engine.evaluation.image_quality import ms_ssim, psnr
 from engine.image import Picture
 from engine.progress import CancelToken, Progress, ProgressCallback, ignore_progress, never_cancelled
@@ -29,20 +32,25 @@ class Encoded:
     Attributes:
         data: the .lsi file.
         decoded: the picture that this very file decodes to.
-        seconds_encode: the analysis included, also where it was done for an earlier quality.
+        quality: 0..100, given or found.
+        seconds_encode: the analysis included, also where it was done for an earlier quality; so is
+            the search for a target.
         seconds_decode: of the whole decoding.
         psnr: dB; infinite where nothing changed.
         ms_ssim: 0..1.
         bits_per_pixel: of the whole file.
+        note: where a target was asked for and is not hit, why the file is smaller than allowed or better than wished.
     """
 
     data: bytes
     decoded: Picture
+    quality: float
     seconds_encode: float
     seconds_decode: float
     psnr: float
     ms_ssim: float
     bits_per_pixel: float
+    note: str = ""
 
 
 class PhotoSession:
@@ -69,27 +77,59 @@ class PhotoSession:
         progress: ProgressCallback = ignore_progress,
         cancel: CancelToken | None = None,
         keep_metadata: bool = True,
+        quality_map: QualityMap | None = None,
+        effort: int = 0,
+        enough: CancelToken | None = None,
     ) -> Encoded:
         """Compress at a quality of 0..100, decode the result and measure it.
 
+        Args:
+            quality_map, effort: see `EncodeSettings`.
+            enough: once set, refinement ends with the best that it has found.
+
         Raises:
-            UsageError: the quality is out of range.
+            UsageError: the quality or the effort is out of range.
             Cancelled: `cancel` was set.
         """
         cancel = cancel or never_cancelled()
-        settings = EncodeSettings(quality=quality, keep_metadata=keep_metadata)
+        settings = EncodeSettings(quality=quality, keep_metadata=keep_metadata, quality_map=quality_map, effort=effort)
+        self._analysed(cancel)
+        started = time.perf_counter()
+        share = 0.9 if effort else 0.5
+        analysed, report = partial(self._analysed, cancel), _part(progress, 0.0, share)
+        data = encode_latents(self._codec, self.picture, settings, analysed, report, cancel, enough)
+        return self._measured(data, time.perf_counter() - started, progress, share, cancel)
 
-        def part(first: float, share: float) -> ProgressCallback:
-            def report(step: Progress) -> None:
-                progress(replace(step, done=round(1000 * (first + share * step.fraction)), total=1000))
+    def encode_to(
+        self,
+        target: Target,
+        *,
+        progress: ProgressCallback = ignore_progress,
+        cancel: CancelToken | None = None,
+        keep_metadata: bool = True,
+        quality_map: QualityMap | None = None,
+        effort: int = 0,
+    ) -> Encoded:
+        """Find the quality whose file reaches a target, decode the result and measure it.
 
-            return report
-
+        Raises:
+            TargetNotReached: even quality 0 is too large, or even quality 100 not good enough.
+            Cancelled: `cancel` was set.
+        """
+        cancel = cancel or never_cancelled()
+        settings = EncodeSettings(keep_metadata=keep_metadata, target=target, quality_map=quality_map, effort=effort)
         analysed = self._analysed(cancel)
         started = time.perf_counter()
-        data = encode_latents(self._codec, self.picture, settings, analysed, part(0.0, 0.5), cancel)
-        encoded = time.perf_counter()
-        result: Decoded = decode(data, device=self._device, progress=part(0.5, 0.45), cancel=cancel)
+        found = search_target(self._codec, self.picture, settings, analysed, _part(progress, 0.0, 0.8), cancel)
+        return self._measured(found.data, time.perf_counter() - started, progress, 0.8, cancel, found.note)
+
+    def _measured(
+        self, data: bytes, seconds: float, progress: ProgressCallback, done: float, cancel: CancelToken, note: str = ""
+    ) -> Encoded:
+        """Decode and judge a file that took so many seconds and is that share of the work."""
+        started = time.perf_counter()
+        report = _part(progress, done, 0.95 - done)
+        result: Decoded = decode(data, device=self._device, progress=report, cancel=cancel)
         decoded = time.perf_counter()
         cancel.raise_if_cancelled()
         original, restored = self.picture.pixels, result.picture.pixels
@@ -98,10 +138,12 @@ class PhotoSession:
         return Encoded(
             data,
             replace(result.picture, name=self.picture.name),
-            self._seconds_analysis + encoded - started,
-            decoded - encoded,
+            result.header.quality,
+            self._seconds_analysis + seconds,
+            decoded - started,
             *figures,
             result.header.bits_per_pixel,
+            note,
         )
 
     def _analysed(self, cancel: CancelToken) -> Iterable[tuple[Window, Tensor]]:
@@ -117,3 +159,8 @@ class PhotoSession:
             self._kept = kept
             self._seconds_analysis = time.perf_counter() - started
         return self._kept
+
+
+def _part(progress: ProgressCallback, first: float, share: float) -> ProgressCallback:
+    """The callback of a part of the work that begins at `first` and is `share` of all."""
+    return lambda step: progress(replace(step, done=round(1000 * (first + share * step.fraction)), total=1000))

@@ -20,6 +20,8 @@ _MAX_EXIF = 64 * 1024
 # The opacity plane is inflated in bands of about so many pixels, from pieces of so many bytes.
 _BAND_PIXELS = 2**20
 _PIECE_BYTES = 2**16
+# Deflate never gives more: 258 bytes for a length and a distance of one bit each.
+_MOST_PER_BYTE = 258 * 8 // 2
 
 _PREVIEW_SIDE = 160
 _PREVIEW_MIN_PIXELS = 2**20
@@ -37,7 +39,8 @@ def pack_alpha(alpha: np.ndarray) -> bytes:
 
 
 def unpack_alpha(data: bytes, width: int, height: int, region: Region | None = None) -> np.ndarray:
-    """The inverse of `pack_alpha`; never inflates more than the picture's size.
+    """The inverse of `pack_alpha`; never inflates more than the picture's size, nor takes memory for a plane that so
+    few bytes cannot hold.
 
     Args:
         data: payload of the section.
@@ -49,7 +52,7 @@ def unpack_alpha(data: bytes, width: int, height: int, region: Region | None = N
     """
     region = region or Region(0, 0, width, height)
     prediction = data[0] if data else -1
-    if prediction not in (0, 1, 2):
+    if prediction not in (0, 1, 2) or width * region.bottom > _MOST_PER_BYTE * len(data):
         raise _damaged_alpha()
     plane = np.empty((region.height, region.width), dtype=np.uint8)
     above = np.zeros(region.width, dtype=np.uint8)

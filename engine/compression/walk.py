@@ -44,11 +44,12 @@ class EntropyModel(Protocol):
         """The tables of the hyper-latents, by channel, at a quality level."""
         ...
 
-    def prepare(self, hyper: np.ndarray, height: int, width: int, level: int) -> Any:
+    def prepare(self, hyper: np.ndarray, levels: np.ndarray, height: int, width: int) -> Any:
         """What the steps of a group share, in a form of the model's own.
 
         Args:
             hyper: hyper-latents (Cz, ceil(height / 4), ceil(width / 4)) int32.
+            levels: (1, 1) or, where they differ from place to place, (height, width) int64.
             height, width: of the group in latents.
         """
         ...
@@ -70,11 +71,22 @@ def quality_level(quality: float, levels: int) -> int:
     return (2 * hundredths * (levels - 1) + 10_000) // 20_000
 
 
-def decode_group(model: EntropyModel, stream: bytes, height: int, width: int, level: int) -> tuple[np.ndarray, int]:
+def local_levels(quality: float | np.ndarray, levels: int) -> np.ndarray | None:
+    """`quality_level` (h, w) int64 of a quality map in hundredths; None where the quality is one number."""
+    if not isinstance(quality, np.ndarray):
+        return None
+    return (2 * quality * (levels - 1) + 10_000) // 20_000
+
+
+def decode_group(
+    model: EntropyModel, stream: bytes, height: int, width: int, level: int, local: np.ndarray | None = None
+) -> tuple[np.ndarray, int]:
     """Decode a stream.
 
     Args:
         height, width: of the group in latents.
+        level: of the entropy model.
+        local: levels (height, width) where a quality map differs from place to place.
 
     Returns:
         Latents (M, height, width) int16 in 1/16 steps, and the checksum of all symbols.
@@ -92,7 +104,7 @@ def decode_group(model: EntropyModel, stream: bytes, height: int, width: int, le
     def visit(_step: int, _places: np.ndarray, _mean: np.ndarray, bins: np.ndarray) -> np.ndarray:
         return decoder.read(bins, model.latent_tables)
 
-    latents = walk(model, hyper, height, width, level, visit)
+    latents = walk(model, hyper, height, width, level, local, visit)
     return latents, symbol_checksum(hyper, latents)
 
 
@@ -101,12 +113,21 @@ def symbol_checksum(hyper: np.ndarray, latents: np.ndarray) -> int:
     return zlib.crc32(latents.astype("<i2").tobytes(), zlib.crc32(hyper.astype("<i2").tobytes()))
 
 
-def walk(model: EntropyModel, hyper: np.ndarray, height: int, width: int, level: int, visit: Visit) -> np.ndarray:
+def walk(
+    model: EntropyModel,
+    hyper: np.ndarray,
+    height: int,
+    width: int,
+    level: int,
+    local: np.ndarray | None,
+    visit: Visit,
+) -> np.ndarray:
     """Four steps, even and odd squares of a checkerboard in either channel half; `visit` writes or reads the symbols.
 
     Args:
         hyper: hyper-latents (Cz, ceil(height / 4), ceil(width / 4)) int32.
         height, width: of the group in latents.
+        level, local: as for `decode_group`.
 
     Returns:
         Decoded latents (M, height, width) int16 in 1/16 steps.
@@ -115,7 +136,7 @@ def walk(model: EntropyModel, hyper: np.ndarray, height: int, width: int, level:
         DamagedFile: a symbol leads to a value that no encoder writes.
     """
     half = model.latent_channels // 2
-    prepared = model.prepare(hyper, height, width, level)
+    prepared = model.prepare(hyper, np.array([[level]]) if local is None else local, height, width)
     rows, columns = np.ogrid[0:height, 0:width]
     even = (rows + columns) % 2 == 0
     latents = np.zeros((2 * half, height, width), dtype=np.int16)

@@ -27,7 +27,7 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
     Args:
         a, b: (H, W, C) uint8 of the same shape.
     """
-    _check(a, b)
+    check_pair(a, b)
     total = 0
     for top in range(0, len(a), _STRIP):
         difference = a[top : top + _STRIP].astype(np.int32) - b[top : top + _STRIP]
@@ -45,7 +45,7 @@ def ms_ssim(a: np.ndarray, b: np.ndarray) -> float:
     Args:
         a, b: (H, W, C) uint8 of the same shape.
     """
-    _check(a, b)
+    check_pair(a, b)
     import torch  # PSNR alone must not need it
 
     with torch.inference_mode():
@@ -106,7 +106,8 @@ def _weighted_sum(parts: list[Tensor], weights: list[float]) -> Tensor:
     return total
 
 
-def _check(a: np.ndarray, b: np.ndarray) -> None:
+def check_pair(a: np.ndarray, b: np.ndarray) -> None:
+    """Raise `UsageError` unless both are (H, W, C) uint8 of the same shape."""
     if a.shape != b.shape or a.ndim != 3 or a.dtype != np.uint8 or b.dtype != np.uint8:
         raise UsageError(
             f"Pictures of shapes {a.shape} and {b.shape} ({a.dtype}, {b.dtype}) cannot be compared.",

@@ -17,6 +17,7 @@ from engine.errors import DataError, LatentStudioError, UsageError
 from engine.evaluation.generative import GENERATIVE_FAMILIES, MOST_PICTURES, measure_generative
 from engine.evaluation.image_quality import ms_ssim, psnr
 from engine.evaluation.segmentation import measure_segmentation
+from engine.evaluation.ssimulacra2 import has_ssimulacra2, ssimulacra2
 from engine.image import Picture
 from engine.models.card import Figure, ModelCard
 from engine.models.registry import load_model, resolve_model
@@ -174,11 +175,15 @@ def _codec_figures(
             encoded = encode(picture, settings, device=device, cancel=cancel)
             decoded = decode(encoded, strict=True, device=device, cancel=cancel).picture
             bits = 8 * len(encoded) / (picture.width * picture.height)
-            rows.append((bits, psnr(picture.pixels, decoded.pixels), ms_ssim(picture.pixels, decoded.pixels)))
+            pair = picture.pixels, decoded.pixels
+            defined = has_ssimulacra2(picture.width, picture.height)
+            visible = ssimulacra2(*pair, cancel=cancel) if defined else np.nan
+            rows.append((bits, psnr(*pair), ms_ssim(*pair), visible))
             progress(Progress(round_ * len(data) + index + 1, len(qualities) * len(data), picture.name))
-        names = (("bits per pixel", "bpp"), ("PSNR", "dB"), ("MS-SSIM", ""))
+        names = (("bits per pixel", "bpp"), ("PSNR", "dB"), ("MS-SSIM", ""), ("SSIMULACRA2", ""))
         figures += [
             Figure(name=f"{name} at quality {quality:g}", value=round(float(value), 5), unit=unit, data=label)
             for (name, unit), value in zip(names, np.mean(rows, axis=0), strict=True)
+            if not np.isnan(value)  # a picture is too small for the figure
         ]
     return figures

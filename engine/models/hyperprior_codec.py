@@ -139,8 +139,9 @@ class IntegerBias(nn.Module):
         self.rows = nn.Parameter(torch.full((rows, channels), start / 64.0))
 
     def forward(self, index: Tensor) -> Tensor:
-        """Biases (B, C, 1, 1) of the rows `index` (B,)."""
-        chosen = self.rows[index][:, :, None, None]
+        """Biases (B, C, 1, 1) of the rows `index` (B,), or (B, C, H, W) of rows (B, H, W)."""
+        chosen = self.rows[index]
+        chosen = chosen[:, :, None, None] if index.dim() == 1 else chosen.permute(0, 3, 1, 2)
         return _round(chosen * 512.0).clamp(-2040.0, 2040.0) * 0.125
 
     @torch.no_grad()
@@ -243,7 +244,12 @@ class ContextModel(nn.Module):
             self.leave.weight.mul_(0.3)
 
     def prepare(self, features: Tensor, level: Tensor) -> Tensor:
-        """What all steps share: the part of the first layer that depends on hyper features and quality level only."""
+        """What all steps share: the part of the first layer that depends on hyper features and quality level only.
+
+        Args:
+            features: (B, W, H, W) of the hyper-latents.
+            level: (B,) quality levels, or (B, H, W) where they differ from place to place.
+        """
         return self.from_hyper(features) + self.quality_bias(level)
 
     def forward(self, prepared: Tensor, first: Tensor | None, second: Tensor | None, step: int) -> Distribution:
@@ -289,7 +295,10 @@ class ResidualBlock(nn.Module):
 
 
 def _stage(channels: int, blocks: int, dilated: bool) -> nn.Sequential:
-    return nn.Sequential(*(ResidualBlock(channels, 2 if dilated and i == blocks - 1 else 1) for i in range(blocks)))
+    """Residual blocks; the second (or only) one may be dilated. Appending blocks leaves what the others do as it is,
+    so that a larger codec can start from a smaller one."""
+    wide = min(1, blocks - 1)
+    return nn.Sequential(*(ResidualBlock(channels, 2 if dilated and i == wide else 1) for i in range(blocks)))
 
 
 class Analysis(nn.Module):
@@ -323,7 +332,7 @@ class Synthesis(nn.Module):
         self.leave = nn.Conv2d(high, 3 * 64, 1)
 
     def forward(self, latents: Tensor, gain: Tensor) -> Tensor:
-        """(B, M, h, w) and gains (B, high, 1, 1) -> (B, 3, 16h, 16w), about 0..1, not clipped."""
+        """(B, M, h, w) and gains (B, high, 1, 1) or (B, high, 2h, 2w) -> (B, 3, 16h, 16w), about 0..1, not clipped."""
         value = self.low(self.enter(latents * (1.0 / LATENT_UNIT)))
         value = self.high(F.pixel_shuffle(self.up(value), 2))
         return F.pixel_shuffle(self.leave(value * gain), 8) * 0.5 + 0.5
@@ -436,7 +445,7 @@ class HyperpriorCodec(Network[HyperpriorCodecConfig]):
     @property
     def analysis_halo(self) -> int:
         """How many latents beyond a window its latents depend on (receptive field of the analysis)."""
-        high = self.config.encoder_high_blocks + 1  # the last block of a dilated stage reaches one further
+        high = self.config.encoder_high_blocks + 1  # the dilated block reaches one further
         return self.config.encoder_low_blocks + 1 + -(-high // 2)
 
     @property
@@ -501,6 +510,24 @@ class HyperpriorCodec(Network[HyperpriorCodecConfig]):
             bins.append(self.scale_bin(torch.where(even, first.scale, second.scale)))
         scale = SCALE_LOW * torch.exp(torch.cat(bins, 1) * (math.log(SCALE_HIGH / SCALE_LOW) / (SCALE_BINS - 1)))
         return torch.cat(quantised, 1), torch.cat(means, 1), scale
+
+    def bits_through_context(self, decoded: Tensor, z_hat: Tensor, level: Tensor) -> Tensor:
+        """Bits of known symbols, with a gradient by the decoded latents that the context network sees.
+
+        The symbols themselves stay; a moved mean counts as the distance that the symbol's own latent would then keep.
+
+        Args:
+            decoded: (B, M, H, W) decoded latents: symbols plus means.
+            z_hat: (B, Cz, h, w) hyper-latents.
+            level: (B,) quality levels.
+
+        Returns:
+            Sum of the bits, a scalar.
+        """
+        features = self.hyper_synthesis(z_hat)[..., : decoded.shape[-2], : decoded.shape[-1]]
+        _, mean, scale = self.walk(decoded, features, level)
+        symbols = (decoded - mean).detach().round()
+        return laplace_bits(symbols - (mean - mean.detach()), scale).sum()
 
     def pass_through(
         self, images: Tensor, quality: Tensor, noise: bool, hyper_price: float = 1.0

@@ -32,12 +32,16 @@ def family_class(family: str) -> type[Network]:
     return getattr(import_module(module), name)
 
 
+def model_files() -> list[Path]:
+    """Every model file at hand, the user's own first; several may have one name."""
+    return [path for folder in model_folders() for path in sorted(folder.glob("*.safetensors"))]
+
+
 def model_paths() -> dict[str, Path]:
     """Every model file at hand by registry name; the user's own shadow shipped ones."""
     found: dict[str, Path] = {}
-    for folder in model_folders():
-        for path in sorted(folder.glob("*.safetensors")):
-            found.setdefault(path.stem, path)
+    for path in model_files():
+        found.setdefault(path.stem, path)
     return found
 
 

@@ -67,6 +67,19 @@ class Rival:
 
 
 @dataclass(frozen=True)
+class Judgement:
+    """How visible the damage is, which takes about as long to find out as the compression.
+
+    Attributes:
+        subject: the result or rival that was judged.
+        ssimulacra2: at most 100; None where it cannot be told, as for pictures of a few pixels.
+    """
+
+    subject: Result | Rival
+    ssimulacra2: float | None
+
+
+@dataclass(frozen=True)
 class OpenedFile:
     """A compressed file that was opened: its bytes, what its header says, the decoded picture."""
 
@@ -97,6 +110,7 @@ class CompressState:
         result: the last finished compression of `picture`.
         left_side: "original" or the name of a rival codec.
         rival: the last finished rival; it may belong to an older result.
+        judgements: of results that are still at hand and of the rival, as far as they are finished.
         opening: name of the file being opened, or "".
         busy: a compression is under way or about to start.
         stopped: the user cancelled the compression, so that `result` stays older than `order`.
@@ -110,6 +124,7 @@ class CompressState:
     result: Result | None = None
     left_side: str = ORIGINAL
     rival: Rival | None = None
+    judgements: tuple[Judgement, ...] = ()
     opening: str = ""
     busy: bool = False
     stopped: bool = False
@@ -135,6 +150,10 @@ class CompressState:
         """True when the rival is of the chosen kind and belongs to the current result."""
         rival = self.rival
         return self.current and rival is not None and rival.result is self.result and rival.codec == self.left_side
+
+    def judgement_of(self, subject: Result | Rival) -> Judgement | None:
+        """What is known of the visible damage of exactly this result or rival."""
+        return next((judgement for judgement in self.judgements if judgement.subject is subject), None)
 
     @property
     def large(self) -> bool:
@@ -183,6 +202,8 @@ class CompressController(QObject):
         self._opening = services.host.live(self)
         self._encoding = services.host.live(self)
         self._rivals = services.host.live(self)
+        self._judging = services.host.live(self)
+        self._judged: Result | Rival | None = None  # what the newest request for a judgement is about
         self._run = 0  # number of the newest compression; reports of older ones are dropped
         self._running = False
         self._again = False
@@ -200,6 +221,8 @@ class CompressController(QObject):
         self._encoding.failed.connect(self._on_encode_failed)
         self._rivals.result.connect(self._on_rival)
         self._rivals.failed.connect(self._on_rival_failed)
+        self._judging.result.connect(self._on_judged)
+        self._judging.failed.connect(self._on_judging_failed)
 
     @property
     def state(self) -> CompressState:
@@ -312,6 +335,7 @@ class CompressController(QObject):
         if number != self._opens:
             return
         if isinstance(found, _CompressedBytes):
+            self._judging.cancel()  # opening does not wait for it
             self._opening.request(partial(_decode, found))
         else:
             self._show_picture(found)
@@ -330,6 +354,7 @@ class CompressController(QObject):
             file=file,
             result=None,
             rival=None,
+            judgements=(),
             busy=False,
             stopped=False,
         )
@@ -345,6 +370,7 @@ class CompressController(QObject):
         name = self._state.opening
         self._set(opening="")
         self._services.notices.error(error, f"{name} cannot be opened")
+        self._request_judgement()
 
     def _show_picture(self, picture: Picture) -> None:
         self._opens += 1
@@ -358,6 +384,7 @@ class CompressController(QObject):
             file=None,
             result=None,
             rival=None,
+            judgements=(),
             busy=False,
             stopped=False,
         )
@@ -371,6 +398,7 @@ class CompressController(QObject):
         self._again = self._running = False
         self._encoding.cancel()
         self._rivals.cancel()
+        self._judging.cancel()
         self._kept.clear()
 
     # -- compressing
@@ -401,6 +429,7 @@ class CompressController(QObject):
         self._run += 1
         self._again = self._running = False
         self._encoding.cancel()
+        self._judging.cancel()
         self._kept.move_to_end(order)
         self._set(result=self._kept[order], busy=False, stopped=False)
         self._request_rival()
@@ -414,6 +443,7 @@ class CompressController(QObject):
             self._rest.start()
             return
         self._rivals.cancel()  # it would be of a size that is about to change
+        self._judging.cancel()
         self._run += 1
         self._running, self._again = True, False
         self._started = time.perf_counter()
@@ -436,7 +466,7 @@ class CompressController(QObject):
         self._kept[result.order] = result
         while len(self._kept) > (1 if self._state.large else KEPT_RESULTS):
             self._kept.popitem(last=False)
-        self._set(result=result, busy=self._again)
+        self._set(result=result, judgements=self._at_hand(self._state.judgements), busy=self._again)
         if self._again:
             self._start_encoding()
         else:
@@ -454,21 +484,53 @@ class CompressController(QObject):
     # -- rivals
 
     def _request_rival(self) -> None:
+        """Have what belongs beside a finished result made: the rival, and after it the judgements."""
         state = self._state
-        if state.left_side == ORIGINAL or state.picture is None or state.result is None or not state.current:
-            return
-        if not state.rival_current:
+        compared = state.left_side != ORIGINAL and state.current and not state.rival_current
+        if compared and state.picture is not None and state.result is not None:
+            self._judging.cancel()  # the rival does not wait for it
             self._rivals.request(partial(_rival_of_same_size, state.left_side, state.picture, state.result))
+        self._request_judgement()
 
     @Slot(object, int)
     def _on_rival(self, rival: Rival, _stamp: int) -> None:
         self._set(rival=rival)
+        self._request_judgement()
 
     @Slot(object, int)
     def _on_rival_failed(self, error: Exception, _stamp: int) -> None:
         codec = self._state.left_side
         self._set(left_side=ORIGINAL, rival=None)
         self._services.notices.error(error, f"{codec.upper()} cannot be shown")
+
+    # -- judging
+
+    def _request_judgement(self) -> None:
+        """Judge the result on show, then the rival; whatever shows pictures or other figures goes first."""
+        state = self._state
+        if self._judging.busy or state.picture is None or not state.current:
+            return
+        for subject in (state.result, state.rival if state.rival_current else None):
+            if subject is not None and state.judgement_of(subject) is None:
+                self._judged = subject
+                self._judging.request(partial(_judge, state.picture, subject))
+                return
+
+    @Slot(object, int)
+    def _on_judged(self, judgement: Judgement, _stamp: int) -> None:
+        self._set(judgements=self._at_hand((*self._state.judgements, judgement)))
+        self._request_judgement()
+
+    def _at_hand(self, judgements: tuple[Judgement, ...]) -> tuple[Judgement, ...]:
+        """Those of kept results and of the rival; the others would hold on to pictures that nobody needs."""
+        subjects = {id(subject) for subject in (*self._kept.values(), self._state.rival)}
+        return tuple(judgement for judgement in judgements if id(judgement.subject) in subjects)
+
+    @Slot(object, int)
+    def _on_judging_failed(self, error: Exception, stamp: int) -> None:
+        self._services.notices.error(error, "SSIMULACRA2 cannot be measured")
+        if self._judged is not None:
+            self._on_judged(Judgement(self._judged, None), stamp)
 
     # -- saving, models
 
@@ -578,3 +640,12 @@ def _rival_of_same_size(codec: str, picture: Picture, result: Result, token: Can
         ms_ssim(picture.pixels, decoded.pixels),
         result,
     )
+
+
+def _judge(picture: Picture, subject: Result | Rival, token: CancelToken) -> Judgement:
+    from engine.evaluation.ssimulacra2 import has_ssimulacra2, ssimulacra2
+
+    if not has_ssimulacra2(picture.width, picture.height):
+        return Judgement(subject, None)
+    decoded = subject.encoded.decoded if isinstance(subject, Result) else subject.picture
+    return Judgement(subject, ssimulacra2(picture.pixels, decoded.pixels, cancel=token))

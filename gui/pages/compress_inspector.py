@@ -9,7 +9,14 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from engine.compression.settings import DEFAULT_MODEL
-from gui.controllers.compress_controller import ORIGINAL, CompressController, CompressState, Order
+from gui.controllers.compress_controller import (
+    ORIGINAL,
+    CompressController,
+    CompressState,
+    Order,
+    Result,
+    Rival,
+)
 from gui.controllers.wording import bytes_exact, bytes_short, decibels, percent, seconds, size_in_pixels
 from gui.widgets.figure_table import FigureTable
 from gui.widgets.labeled_slider import LabeledSlider
@@ -20,8 +27,9 @@ if TYPE_CHECKING:
     from engine.progress import Progress
     from gui.services.context import Services
 
-SIZE, SHARE, BPP, PSNR, MS_SSIM, ENCODE, DECODE, MODEL = (
-    "File size", "Of the original", "Bits per pixel", "PSNR", "MS-SSIM", "Encoding took", "Decoding took", "Model",
+SIZE, SHARE, BPP, PSNR, MS_SSIM, VISIBLE, ENCODE, DECODE, MODEL = (
+    "File size", "Of the original", "Bits per pixel", "PSNR", "MS-SSIM", "SSIMULACRA2", "Encoding took",
+    "Decoding took", "Model",
 )  # fmt: skip
 RESULT_FIGURES = {
     SIZE: "Exact size of the compressed file; Save writes these very bytes",
@@ -29,6 +37,10 @@ RESULT_FIGURES = {
     BPP: "Size of the compressed file in bits, divided by the number of pixels",
     PSNR: "Peak signal-to-noise ratio between original and result, in decibels: higher is closer",
     MS_SSIM: "Multi-scale structural similarity between original and result: 1 is identical",
+    VISIBLE: (
+        "How little of the damage people see, measured after the other figures: "
+        "90 looks the same, 70 is high quality, 50 medium, 30 low; it can be below 0"
+    ),
     ENCODE: "Seconds from pixels to file",
     DECODE: "Seconds from file to pixels",
     MODEL: "The codec model that made the file",
@@ -43,7 +55,7 @@ HEADER_FIGURES = {
     "Tiles": "Pieces that are coded on their own",
     "Sections": "What the file holds, with sizes",
 }
-RIVAL_FIGURES = {name: RESULT_FIGURES[name] for name in (SIZE, PSNR, MS_SSIM)} | {
+RIVAL_FIGURES = {name: RESULT_FIGURES[name] for name in (SIZE, PSNR, MS_SSIM, VISIBLE)} | {
     SIZE: "Exact size of the rival's file"
 }
 
@@ -175,6 +187,7 @@ class CompressInspector(QWidget):
                     BPP: f"{encoded.bits_per_pixel:.3f}",
                     PSNR: decibels(encoded.psnr),
                     MS_SSIM: f"{encoded.ms_ssim:.4f}",
+                    VISIBLE: _visible(state, result),
                     ENCODE: seconds(encoded.seconds_encode),
                     DECODE: seconds(encoded.seconds_decode),
                     MODEL: result.order.model or DEFAULT_MODEL,
@@ -223,7 +236,12 @@ class CompressInspector(QWidget):
             self.rival_figures.set_values({})
         else:
             self.rival_figures.set_values(
-                {SIZE: bytes_exact(rival.size), PSNR: decibels(rival.psnr), MS_SSIM: f"{rival.ms_ssim:.4f}"}
+                {
+                    SIZE: bytes_exact(rival.size),
+                    PSNR: decibels(rival.psnr),
+                    MS_SSIM: f"{rival.ms_ssim:.4f}",
+                    VISIBLE: _visible(state, rival),
+                }
             )
         self.rival_figures.set_stale(not state.rival_current)
 
@@ -250,3 +268,11 @@ class CompressInspector(QWidget):
     @Slot(int)
     def _on_model_chosen(self, index: int) -> None:
         self.controller.set_model(self.model_box.itemData(index))
+
+
+def _visible(state: CompressState, subject: Result | Rival) -> str:
+    """SSIMULACRA2 of exactly this result or rival; a dash where it is not defined or was not measured in time."""
+    judgement = state.judgement_of(subject)
+    if judgement is None:
+        return "measuring…" if state.current else ""
+    return "" if judgement.ssimulacra2 is None else f"{judgement.ssimulacra2:.1f}"

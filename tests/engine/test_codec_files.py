@@ -12,14 +12,24 @@ import pytest
 import torch
 from PIL import Image
 
-from engine.compression import DEFAULT_MODEL, EncodeSettings, PhotoSession, decode, encode, groups, inspect
+from engine.compression import (
+    DEFAULT_MODEL,
+    EncodeSettings,
+    PhotoSession,
+    codec_model,
+    decode,
+    encode,
+    groups,
+    inspect,
+)
 from engine.compression.codec_model import open_codec
 from engine.compression.decoding import latent_grid
 from engine.compression.entropy import GroupEncoder, Table
 from engine.compression.files import compress_file, decode_file
 from engine.errors import Cancelled, ModelError, ModelMismatch, PictureError, UsageError
 from engine.evaluation.image_quality import psnr
-from engine.image import Picture, save_picture
+from engine.evaluation.ssimulacra2 import ssimulacra2
+from engine.image import Picture, open_picture, save_picture
 from engine.models.store import save_model
 from engine.paths import user_folder
 from engine.progress import CancelToken, Progress
@@ -227,10 +237,13 @@ def test_files_on_disk(tmp_path: Path) -> None:
     install_small_model()
     source, target, back = tmp_path / "photo.png", tmp_path / "photo.lsi", tmp_path / "back.png"
     save_picture(scene(90, 60), source)
-    report = compress_file(source, target, EncodeSettings(quality=60), device="cpu")
+    assert compress_file(source, target, EncodeSettings(quality=60), device="cpu").ssimulacra2 is None
+    report = compress_file(source, target, EncodeSettings(quality=60), perceptual=True, device="cpu")
     assert report.compressed_bytes == target.stat().st_size and report.original_bytes == source.stat().st_size
     assert report.psnr > 5 and 0 <= report.ms_ssim <= 1
     decoded = decode_file(target, back, device="cpu")
+    pair = open_picture(source).pixels, open_picture(back).pixels
+    assert report.ssimulacra2 == ssimulacra2(*pair)
     assert (decoded.width, decoded.height) == (90, 60) and back.is_file() and not decoded.damaged_tiles
     with pytest.raises(UsageError):
         compress_file(source, source)
@@ -238,3 +251,13 @@ def test_files_on_disk(tmp_path: Path) -> None:
         decode_file(tmp_path / "missing.lsi", back)
     with pytest.raises(UsageError, match="quality"):
         EncodeSettings(quality=101)
+
+
+@pytest.mark.skipif(not SHIPPED.is_file(), reason="no trained codec is shipped yet")
+def test_a_model_of_ones_own_with_a_shipped_name_hides_no_shipped_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    user_folder("models").joinpath(f"{DEFAULT_MODEL}.safetensors").unlink(missing_ok=True)
+    shipped_file = encode(scene(64, 48), device="cpu")
+    install_small_model()
+    monkeypatch.setattr(codec_model, "_opened", {})  # as in a program that has just started
+    assert inspect(encode(scene(64, 48), device="cpu")).model_hash != inspect(shipped_file).model_hash
+    assert decode(shipped_file, strict=True, device="cpu").intact

@@ -1,4 +1,4 @@
-"""PSNR, MS-SSIM, BD-rate and the rival codecs."""
+"""PSNR, MS-SSIM, SSIMULACRA2, BD-rate and the rival codecs."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from engine.compression.rivals import RIVALS, decode_rival, encode_rival, encode_rival_to_size
-from engine.errors import UsageError
+from engine.errors import Cancelled, UsageError
+from engine.evaluation import ssimulacra2 as perceptual
 from engine.evaluation.bd_rate import bd_rate, pchip_slopes
 from engine.evaluation.image_quality import ms_ssim, psnr
+from engine.evaluation.ssimulacra2 import has_ssimulacra2, ssimulacra2
+from engine.progress import CancelToken
 from tests.engine.codec_fixtures import scene
 
 
@@ -65,6 +68,98 @@ def test_ms_ssim_against_the_definition() -> None:
             x, y = halve(x), halve(y)
         channels.append(product)
     assert ms_ssim(a, b) == pytest.approx(np.mean(channels), abs=2e-4)
+
+
+def test_ssimulacra2_orders_jpegs_and_ends_at_100() -> None:
+    picture = scene(640, 400)
+    assert ssimulacra2(picture.pixels, picture.pixels) == 100
+    jpegs = [decode_rival(encode_rival("jpeg", picture, quality)) for quality in (5, 20, 50, 80, 95)]
+    values = [ssimulacra2(picture.pixels, jpeg.pixels) for jpeg in jpegs]
+    assert values == sorted(values) and values[0] < 60 < values[-1] < 100
+
+
+def cosine_blur(planes: np.ndarray) -> np.ndarray:
+    """Planes (3, H, W) under Charalampidis's window for sigma 1.5, zeros outside, as his recursion says it."""
+    reach, sigma = 5, 1.5
+    omega = np.array([1, 3, 5]) * np.pi / (2 * reach)
+    sign = np.array([1, -1, 1])
+    p = sign / np.tan(omega / 2)
+    r = sign * p * p / np.sin(omega)
+    rho = np.exp(-0.5 * (sigma * omega) ** 2) / reach
+    d13, d35, d51 = (p[i] * r[j] - r[i] * p[j] for i, j in ((0, 1), (1, 2), (2, 0)))
+    zeta = np.array([d35, d51, d13]) / d13
+    beta = np.linalg.solve([p, r, zeta], [1, reach**2 - sigma**2, zeta @ rho])
+
+    def along_rows(x: np.ndarray) -> np.ndarray:
+        length = x.shape[-1]
+        padded = np.pad(x, [(0, 0), (0, 0), (2 * reach, 2 * reach)])
+        total = np.zeros_like(x)
+        for frequency, factor in zip(omega, beta, strict=True):
+            before = last = np.zeros(x.shape[:-1])
+            for n in range(1 - reach, length):
+                ends = padded[..., n + reach - 1] + padded[..., n + 3 * reach - 1]
+                value = -factor * np.cos(frequency * (reach + 1)) * ends + 2 * np.cos(frequency) * last - before
+                before, last = last, value
+                if n >= 0:
+                    total[..., n] += value
+        return total
+
+    return along_rows(along_rows(planes).swapaxes(1, 2)).swapaxes(1, 2)
+
+
+@pytest.mark.parametrize("size", [(211, 150), (90, 121)])
+def test_ssimulacra2_against_the_definition(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A direct, slow evaluation: whole planes, scale by scale. The larger size has all six scales."""
+    monkeypatch.setattr(perceptual, "_STRIP_PIXELS", 2**12)
+    a = scene(*size).pixels
+    b = decode_rival(encode_rival("jpeg", scene(*size), 30)).pixels
+
+    def light(picture: np.ndarray) -> np.ndarray:
+        x = picture.transpose(2, 0, 1) / 255
+        return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
+
+    def xyb(rgb: np.ndarray) -> np.ndarray:
+        bias, last = 0.0037930732552754493, (0.24342268924547819, 0.20476744424496821)
+        mix = np.array([[0.3, 0.622, 0.078], [0.23, 0.692, 0.078], [*last, 1 - sum(last)]])
+        cones = np.cbrt(np.einsum("ij,jhw->ihw", mix, rgb) + bias) - np.cbrt(bias)
+        y = (cones[0] + cones[1]) / 2
+        return np.stack([14 * (cones[0] - cones[1]) / 2 + 0.42, y + 0.01, cones[2] - y + 0.55])
+
+    def halve(rgb: np.ndarray) -> np.ndarray:
+        padded = np.pad(rgb, [(0, 0), (0, rgb.shape[1] % 2), (0, rgb.shape[2] % 2)], mode="edge")
+        return (padded[:, ::2, ::2] + padded[:, 1::2, ::2] + padded[:, ::2, 1::2] + padded[:, 1::2, 1::2]) / 4
+
+    scales = []
+    first, second = light(a), light(b)
+    while len(scales) < 6:
+        x, y = xyb(first), xyb(second)
+        mx, my = cosine_blur(x), cosine_blur(y)
+        vx, vy, cov = cosine_blur(x * x) - mx**2, cosine_blur(y * y) - my**2, cosine_blur(x * y) - mx * my
+        loss = np.maximum(0, 1 - (1 - (mx - my) ** 2) * (2 * cov + 0.0009) / (vx + vy + 0.0009))
+        edges = (1 + abs(y - my)) / (1 + abs(x - mx)) - 1
+        maps = (loss, np.maximum(edges, 0), np.maximum(-edges, 0))
+        scales.append([[(part[c] ** n).mean() ** (1 / n) for n in (1, 4) for part in maps] for c in range(3)])
+        if min(first.shape[1:]) < 8:
+            break
+        first, second = halve(first), halve(second)
+    assert len(scales) == (6 if min(size) > 112 else 5)
+    norms = np.array(scales).swapaxes(0, 1).ravel()
+    value = 0.9562382616834844 * norms @ perceptual._WEIGHTS[: len(norms)]
+    value = 2.326765642916932 * value - 0.020884521182843837 * value**2 + 6.248496625763138e-05 * value**3
+    assert ssimulacra2(a, b) == pytest.approx(100 - 10 * value**0.6276336467831387, abs=2e-3)
+
+
+def test_ssimulacra2_says_where_it_is_not_defined_and_can_be_cancelled() -> None:
+    picture, other = scene(8, 9).pixels, scene(9, 8).pixels
+    assert has_ssimulacra2(8, 9) and np.isfinite(ssimulacra2(picture, 255 - picture))
+    for a, b in ((picture, other), (picture[:7], picture[:7]), (picture[..., :1], picture[..., :1])):
+        with pytest.raises(UsageError):
+            ssimulacra2(a, b)
+    assert not has_ssimulacra2(7, 9)
+    cancel = CancelToken()
+    cancel.cancel()
+    with pytest.raises(Cancelled):
+        ssimulacra2(picture, 255 - picture, cancel=cancel)
 
 
 def test_bd_rate_of_a_codec_that_always_needs_a_tenth_more() -> None:

@@ -13,10 +13,11 @@ import pytest
 import torch
 from PIL import Image
 
-from engine.compression import EncodeSettings, Region, encode, inspect
+from engine.compression import DEFAULT_MODEL, EncodeSettings, Region, encode, inspect
 from engine.compression import decode as decode_with_torch
 from engine.compression.codec_model import CodecModel
 from engine.compression.onnx_codec import OnnxCodec, open_onnx_codec, read_onnx_card, shipped_folder
+from engine.compression.quality_map import QualityMap
 from engine.compression.walk import LARGEST, EntropyModel
 from engine.errors import CodecError, DamagedFile, ModelError, ModelMismatch, NotACompressedFile
 from engine.models.store import read_card
@@ -82,9 +83,11 @@ def test_golden_files_decode_to_the_same_symbols_and_nearly_the_same_pixels(file
     assert ours.exif == theirs.exif
 
 
-def integers(model: EntropyModel, level: int, seed: int) -> list[np.ndarray]:
-    """All that the integer networks say of groups of several sizes, some with values as large as they can become."""
-    rng = np.random.default_rng(seed)
+def integers(model: EntropyModel, level: int, levels_in_all: int) -> list[np.ndarray]:
+    """All that the integer networks say of groups of several sizes, some with values as large as they can become and
+    some with levels that differ from place to place.
+    """
+    rng = np.random.default_rng(level)
     found = []
     for height, width in ((1, 1), (3, 5), (32, 32)):
         for deviation in (1, 40, 100_000):
@@ -92,7 +95,8 @@ def integers(model: EntropyModel, level: int, seed: int) -> list[np.ndarray]:
             hyper = np.clip(rng.normal(0, deviation, shape), -LARGEST, LARGEST).astype(np.int32)
             latents = np.clip(rng.normal(0, 16 * deviation, (model.latent_channels, height, width)), -LARGEST, LARGEST)
             latents = latents.astype(np.int16)
-            prepared = model.prepare(hyper, height, width, level)
+            levels = rng.integers(0, levels_in_all, (height, width)) if deviation == 40 else np.array([[level]])
+            prepared = model.prepare(hyper, levels, height, width)
             for step in range(4):
                 seen = latents.copy()
                 if step < 3:  # what is not decoded yet is 0
@@ -106,8 +110,9 @@ def integers(model: EntropyModel, level: int, seed: int) -> list[np.ndarray]:
 def test_the_integer_networks_give_what_pytorch_gives_at_every_level_and_size(name: str, threads: int) -> None:
     ours = OnnxCodec(shipped_folder() / f"{name}.npz", threads)
     theirs = CodecModel(model_path(name), torch.device("cpu"))
-    for level in range(ours.card.quality_levels):
-        for one, other in zip(integers(ours, level, seed=level), integers(theirs, level, seed=level), strict=True):
+    count = ours.card.quality_levels
+    for level in range(count):
+        for one, other in zip(integers(ours, level, count), integers(theirs, level, count), strict=True):
             assert (one == other).all()
             assert (one == np.rint(one)).all()
 
@@ -151,6 +156,19 @@ def test_a_picture_of_several_windows_and_its_regions_come_out_as_in_pytorch(own
     region = Region(900, 500, 300, 200)
     part = decode(data, region=region, strict=True, models=[folder]).picture.pixels
     assert farthest(part, whole[region.y : region.bottom, region.x : region.right]) <= 1
+
+
+def test_parts_of_higher_quality_come_out_as_in_pytorch() -> None:
+    picture = scene(620, 330)
+    mask = np.zeros((330, 620), dtype=bool)
+    mask[100:200, 300:560] = True
+    settings = EncodeSettings(
+        quality=80, model=str(model_path(DEFAULT_MODEL)), quality_map=QualityMap.from_mask(mask, 0, -60)
+    )
+    data = encode(picture, settings, device="cpu")
+    assert inspect(data).section("QMAP") is not None
+    ours = decode(data, strict=True).picture.pixels
+    assert farthest(ours, decode_with_torch(data, strict=True, device="cpu").picture.pixels) <= 1
 
 
 def test_a_model_that_is_not_at_hand_is_named(own_codec: tuple[Path, Path], tmp_path: Path) -> None:

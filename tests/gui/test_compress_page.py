@@ -20,9 +20,9 @@ from engine.compression import DEFAULT_MODEL, inspect
 from engine.image import open_picture
 from engine.paths import resources, user_folder
 from gui.controllers import compress_controller
-from gui.controllers.compress_controller import CompressController
+from gui.controllers.compress_controller import CompressController, CompressState
 from gui.controllers.wording import bytes_exact
-from gui.pages.compress_inspector import BPP, MODEL, MS_SSIM, PSNR, SHARE, SIZE
+from gui.pages.compress_inspector import BPP, MODEL, MS_SSIM, PSNR, SHARE, SIZE, VISIBLE
 from gui.pages.compress_page import CompressPage
 from gui.pages.samples import sample_paths
 from gui.services.context import Services
@@ -213,6 +213,69 @@ def test_exported_png_holds_the_decoded_pixels(qtbot: QtBot, page: CompressPage,
     with qtbot.waitSignal(page._services.notices.posted, timeout=PATIENCE):
         page.controller.export_picture(target)
     np.testing.assert_array_equal(open_picture(target).pixels, result.encoded.decoded.pixels)
+
+
+def wait_judged(qtbot: QtBot, page: CompressPage) -> float:
+    """SSIMULACRA2 of the result on show, once it is measured."""
+    controller = page.controller
+
+    def judged() -> bool:
+        state = controller.state
+        return state.current and state.result is not None and state.judgement_of(state.result) is not None
+
+    qtbot.waitUntil(judged, timeout=PATIENCE)
+    assert controller.state.result is not None
+    judgement = controller.state.judgement_of(controller.state.result)
+    assert judgement is not None and judgement.ssimulacra2 is not None
+    return judgement.ssimulacra2
+
+
+def test_ssimulacra2_follows_the_other_figures_and_is_of_the_result_on_show(
+    qtbot: QtBot, page: CompressPage, photo: Path
+) -> None:
+    from engine.evaluation.ssimulacra2 import ssimulacra2
+
+    figures = page.inspector().figures
+    shown: dict[float, set[str]] = {}  # quality of the result on show -> what the row said
+
+    def note(state: CompressState) -> None:
+        if state.result is not None:
+            shown.setdefault(state.result.order.quality, set()).add(figures.value(VISIBLE))
+
+    page.controller.changed.connect(note)
+    open_and_wait(qtbot, page, photo)
+    assert figures.value(PSNR) != "–" and "measuring…" in shown[50.0]
+    expected = {}
+    for quality in (50.0, 5.0, 95.0):
+        page.inspector().quality.set_value(quality)
+        value = wait_judged(qtbot, page)
+        state = page.controller.state
+        assert state.picture is not None and state.result is not None
+        assert value == ssimulacra2(state.picture.pixels, state.result.encoded.decoded.pixels)
+        expected[quality] = f"{value:.1f}"
+        assert figures.value(VISIBLE) == expected[quality]
+    # Going back shows the figure that is known, and while others are wanted nothing of another result is shown.
+    page.inspector().quality.set_value(50)
+    assert page.controller.state.current and figures.value(VISIBLE) == expected[50.0]
+    page.inspector().quality.set_value(20)
+    assert figures.stale and figures.value(VISIBLE) == expected[50.0]
+    page.inspector().quality.set_value(30)
+    wait_judged(qtbot, page)
+    for quality, texts in shown.items():
+        assert texts <= {"–", "measuring…", expected.get(quality, figures.value(VISIBLE))}
+
+
+def test_a_rival_is_judged_too_and_tiny_pictures_are_not(qtbot: QtBot, page: CompressPage, photo: Path) -> None:
+    open_and_wait(qtbot, page, photo)
+    page.side_box.setCurrentIndex(page.side_box.findData("jpeg"))
+    row = page.inspector().rival_figures
+    qtbot.waitUntil(lambda: row.value(VISIBLE) not in ("–", "measuring…"), timeout=PATIENCE)
+    assert float(row.value(VISIBLE)) <= 100
+    tiny = photo.with_name("tiny.png")
+    Image.new("RGB", (7, 20), (90, 120, 30)).save(tiny)
+    open_and_wait(qtbot, page, tiny)
+    qtbot.waitUntil(lambda: page.inspector().figures.value(VISIBLE) == "–", timeout=PATIENCE)
+    assert page.inspector().figures.value(PSNR) != "–"
 
 
 @pytest.mark.parametrize("codec", ["jpeg", "webp", "avif", "jxl"])

@@ -118,6 +118,11 @@ assert not heavy, heavy
         (["photo.jpg"], "There is no file photo.jpg"),
         (["compress"], "Missing argument"),
         (["compress", "x.png", "-q", "101"], "less than or equal to 100"),
+        (["compress", str(PHOTO), "-q", "50", "--size", "20kB"], "-q and --size exclude one another"),
+        (["compress", str(PHOTO), "--bpp", "1", "--psnr", "30", "--ms-ssim", "0.9"], "exclude one another"),
+        (["compress", str(PHOTO), "--size", "20 pounds"], "is no file size"),
+        (["compress", str(PHOTO), "--bpp", "0"], "Use a number above 0"),
+        (["compress", str(PHOTO), "--ms-ssim", "1.5"], "MS-SSIM is 1.5"),
         (["compress", str(PHOTO), "--model", "photo-codec"], "Did you mean 'photo-codec"),
         (["compress", str(PHOTO), "--device", "tpu"], "There is no device 'tpu'"),
         (["compress", str(PHOTO), str(NUCLEI), "--out", "both.lsi"], "Give a folder"),
@@ -131,6 +136,32 @@ def test_wrong_usage_is_explained(program: Program, arguments: list[str], senten
     done = program(*arguments)
     assert sentence in done.stderr and done.stdout == ""
     assert done.returncode == (1 if sentence == "family" else 2)
+
+
+def test_focus_keeps_what_a_mask_or_a_model_marks(program: Program, tmp_path: Path) -> None:
+    photo = open_picture(PHOTO)
+    mask = Image.new("L", (photo.width, photo.height), 0)
+    mask.paste(255, (100, 100, 300, 300))
+    mask.save(tmp_path / "mask.png")
+    sizes = {}
+    for name, options in (
+        ("plain", []),
+        ("mask", ["--focus", tmp_path / "mask.png", "--drop", "50"]),
+        ("folder", ["--focus", tmp_path / "masks", "--drop", "50"]),
+        ("model", ["--focus", "nuclei-segmenter"]),
+    ):
+        if name == "folder":
+            (tmp_path / "masks").mkdir()
+            mask.save(tmp_path / "masks" / f"{PHOTO.stem}.png")
+        done = program("compress", PHOTO, "-q", "60", *options, "--out", tmp_path / f"{name}.lsi", "--json")
+        assert done.returncode == 0, done.stderr
+        sizes[name] = json.loads(done.stdout)["files"][0]["compressed_bytes"]
+    assert sizes["mask"] == sizes["folder"] < 0.8 * sizes["plain"]
+    facts = json.loads(program("info", tmp_path / "mask.lsi", "--json").stdout)
+    assert 0 < facts["sections"]["QMAP"] <= 0.01 * facts["bytes"]
+    assert sum(facts["tile_bits"]) == 8 * facts["sections"]["GRPS"] and len(facts["tile_bits"]) == facts["tiles"]
+    small = program("compress", NUCLEI, "--focus", tmp_path / "mask.png", "--out", tmp_path / "other.lsi")
+    assert small.returncode == 1 and "as large as the upright photo" in small.stderr
 
 
 def test_compress_and_decode_a_folder_with_bad_files(home: Path, program: Program, tmp_path: Path) -> None:
@@ -154,7 +185,7 @@ def test_compress_and_decode_a_folder_with_bad_files(home: Path, program: Progra
         size = Path(file["target"]).stat().st_size
         assert file["compressed_bytes"] == size
         assert file["bits_per_pixel"] == pytest.approx(8 * size / (file["width"] * file["height"]))
-        assert file["psnr"] > 5 and 0 <= file["ms_ssim"] <= 1
+        assert file["psnr"] > 5 and 0 <= file["ms_ssim"] <= 1 and file["ssimulacra2"] < 100
     assert sorted(path.name for path in out.rglob("*.*")) == ["one.lsi", "two.lsi"]
 
     before = (out / "one.lsi").read_bytes()
@@ -169,6 +200,44 @@ def test_compress_and_decode_a_folder_with_bad_files(home: Path, program: Progra
         40,
         96,
     )
+
+
+def test_compress_to_targets(program: Program, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    small_photo(photos / "one.png", (256, 192))
+    small_photo(photos / "tiny.png", (48, 32))
+    small_photo(photos / "large.png", (640, 480))
+    files: dict[int, dict] = {}
+    for quality in (0, 60):
+        done = program("compress", photos / "one.png", "-q", quality, "--out", tmp_path / f"q{quality}", "--json")
+        files[quality] = json.loads(done.stdout)["files"][0]
+        assert files[quality]["quality"] == quality
+
+    # A folder: one photo reaches the size, one needs less at the highest quality, one cannot be made so small.
+    wish = files[60]["compressed_bytes"]
+    out = tmp_path / "out"
+    done = program("compress", photos, "--size", f"{wish}bytes", "--out", out, "--json")
+    assert done.returncode == 1
+    report = json.loads(done.stdout)
+    reached = {Path(file["target"]).name: file for file in report["files"]}
+    assert set(reached) == {"one.lsi", "tiny.lsi"} == {path.name for path in out.iterdir()}
+    assert 0.98 * wish <= (out / "one.lsi").stat().st_size <= wish and reached["one.lsi"]["target_note"] == ""
+    assert 0 < reached["one.lsi"]["quality"] <= 100
+    assert "Quality 100, the highest" in reached["tiny.lsi"]["target_note"]
+    assert "large.png" in report["failed"][0]["file"] and "Even at quality 0" in report["failed"][0]["problem"]
+    complaints = done.stderr.strip().splitlines()
+    assert len(complaints) == 2 and "tiny.png" in done.stderr and "large.png" in done.stderr
+
+    bpp = files[60]["bits_per_pixel"]
+    shown = program("compress", photos / "one.png", "--bpp", bpp, "--out", tmp_path / "bpp")
+    assert shown.returncode == 0 and "quality" in shown.stdout
+    facts = json.loads(program("info", tmp_path / "bpp/one.lsi", "--json").stdout)
+    assert 0.98 * bpp <= facts["bits_per_pixel"] <= bpp
+    for option, name in (("--psnr", "psnr"), ("--ms-ssim", "ms_ssim")):
+        target = tmp_path / f"{name}.lsi"
+        done = program("compress", photos / "one.png", option, files[0][name], "--out", target, "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["files"][0][name] >= files[0][name]
 
 
 def test_same_names_do_not_overwrite_each_other(program: Program, tmp_path: Path) -> None:
@@ -349,4 +418,4 @@ def test_demo_does_the_whole_main_job(program: Program, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     for part, count in (("compress", 2), ("generate", 2), ("latents", 2), ("segment", 2)):
         assert len(list((out / part).iterdir())) >= count, part
-    assert "MS-SSIM" in done.stdout and "bpp" in done.stdout
+    assert "MS-SSIM" in done.stdout and "SSIMULACRA2" in done.stdout and "bpp" in done.stdout

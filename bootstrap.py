@@ -117,7 +117,7 @@ def _apt_install(packages: list[str]) -> None:
 
 def _create_environment(requirements: str) -> None:
     """Create .venv and install the exact versions, unless it holds them already."""
-    wanted = hashlib.sha256(b"".join((ROOT / name).read_bytes() for name in ("requirements-run.txt", requirements)))
+    wanted = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(ROOT.glob("requirements-*.txt"))))
     stamp = ENVIRONMENT / f"{requirements}.sha256"
     if stamp.is_file() and stamp.read_text() == wanted.hexdigest() and Path(_python()).exists():
         return
@@ -163,14 +163,19 @@ def _test_wheel(folder: Path, environment: dict[str, str]) -> None:
     # A stale build folder would ship deleted files; a copy without one cannot.
     ignored = shutil.ignore_patterns(".venv", ".git", "build", "dist", "*.egg-info", "__pycache__", "runs")
     shutil.copytree(ROOT, source, ignore=ignored)
-    _run([_python(), "-m", "build", "--wheel", "--outdir", str(folder / "dist"), str(source)])
-    wheel = next((folder / "dist").glob("*.whl"))
+    for project in (source, source / "resources" / "models"):
+        _run([_python(), "-m", "build", "--wheel", "--outdir", str(folder / "dist"), str(project)])
+    wheel = next((folder / "dist").glob("latent_studio-*.whl"))
     empty = folder / "empty"
     _run([sys.executable, "-m", "venv", str(empty)])
-    _pip_install(_python(empty), "-c", str(ROOT / "requirements-run.txt"), str(wheel))
-    command = Path(_python(empty)).parent / "latent-studio"
+    commands, environment = Path(_python(empty)).parent, environment | {"PYTHONPATH": ""}
+    versions = [part for name in ("run", "viewer") for part in ("-c", str(ROOT / f"requirements-{name}.txt"))]
+    _pip_install(_python(empty), *versions, f"{wheel}[viewer]")
+    compressed = next((ROOT / "tests" / "golden").glob("*.lsi"))
+    _run([str(commands / "latent-studio-view"), str(compressed), "--out", str(folder / "seen.png")], env=environment)
+    _pip_install(_python(empty), *versions, "--find-links", str(folder / "dist"), f"{wheel}[studio]")
     for arguments in (["--help"], ["models"], ["demo", "--out", str(folder / "wheel-demo"), "--quick"]):
-        _run([str(command), *arguments], env=environment | {"PYTHONPATH": ""})
+        _run([str(commands / "latent-studio"), *arguments], env=environment)
 
 
 if __name__ == "__main__":

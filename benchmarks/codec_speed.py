@@ -39,7 +39,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from engine.compression import EncodeSettings, codec, decode, encode
+from engine.compression import EncodeSettings, codec, decode, decoding, encode
 from engine.compression.codec_model import CodecModel, open_codec
 from engine.compression.entropy import GroupDecoder, GroupEncoder
 from engine.compression.settings import DEFAULT_MODEL
@@ -55,7 +55,7 @@ PARTS = (
     (CodecModel, "analyse", "transform"),
     (CodecModel, "synthesise", "transform"),
     (codec, "encode_group", "group"),
-    (codec, "decode_group", "group"),
+    (decoding, "decode_group", "group"),
     (GroupEncoder, "write", "range coder"),
     (GroupEncoder, "finish", "range coder"),
     (GroupDecoder, "__init__", "range coder"),

@@ -423,7 +423,12 @@ def save_picture(
         write_bytes(path, data, overwrite=overwrite)
         return
     if kind == "JXL":
-        import pillow_jxl  # noqa: F401  registers itself
+        try:
+            import pillow_jxl  # noqa: F401  registers itself
+        except ImportError as error:  # the viewer is installed without it
+            raise PictureError(
+                f"{path.name} cannot be written: JPEG XL needs the package pillow-jxl-plugin.", "Use PNG instead."
+            ) from error
     if picture.profile is not None:
         options = {**options, "icc_profile": picture.profile}
     if picture.xmp is not None and kind in _WITH_XMP:

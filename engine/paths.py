@@ -6,10 +6,10 @@ import os
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from platformdirs import PlatformDirs
-
-_DIRS = PlatformDirs("LatentStudio", appauthor=False)
+if TYPE_CHECKING:
+    from platformdirs import PlatformDirs
 
 
 @cache
@@ -20,8 +20,16 @@ def resources() -> Path:
 
 def user_folder(kind: str) -> Path:
     """The user's folder for `kind`: settings, models, data, runs, gallery, journals or logs. Not created here."""
-    base = {"settings": _DIRS.user_config_path, "logs": _DIRS.user_log_path}.get(kind)
-    return base if base is not None else _DIRS.user_data_path / kind
+    folders = _user_folders()
+    base = {"settings": folders.user_config_path, "logs": folders.user_log_path}.get(kind)
+    return base if base is not None else folders.user_data_path / kind
+
+
+@cache
+def _user_folders() -> PlatformDirs:
+    from platformdirs import PlatformDirs  # the viewer, which has shipped resources only, is installed without it
+
+    return PlatformDirs("LatentStudio", appauthor=False)
 
 
 def model_folders() -> list[Path]:

@@ -34,7 +34,7 @@ from engine.progress import ProgressCallback
 
 if TYPE_CHECKING:
     from engine.compression import Region
-    from engine.compression.container import GroupEntry, Header
+    from engine.compression.container import GroupEntry
     from engine.compression.settings import Target
 
 
@@ -267,23 +267,7 @@ def info(
         header = inspect(data)
     except LatentStudioError as error:
         raise type(error)(f"{file}: {error.problem}", error.remedy) from error
-    columns, rows = header.tiles
-    facts = {
-        "file": str(file),
-        "version": ".".join(map(str, header.version)),
-        "width": header.width,
-        "height": header.height,
-        "quality": header.quality,
-        "bytes": header.file_bytes,
-        "bits_per_pixel": header.bits_per_pixel,
-        "model": header.model_name,
-        "model_sha256": header.model_hash,
-        "colours": "Display P3" if header.display_p3 else _colours(data, header),
-        "tiles": columns * rows,
-        "tile_bits": [8 * group.bytes for group in header.groups],
-        "sections": {section.name: section.bytes for section in header.sections},
-        "problems": list(header.problems),
-    }
+    facts = {"file": str(file), **header.facts()}
     if as_json:
         print_json(facts)
         return
@@ -302,17 +286,6 @@ def info(
             value = f"{value:.3f}".rstrip("0").rstrip(".")
         shown.add_row(name.replace("_", " "), escape(str(value)))
     output.print(shown)
-
-
-def _colours(data: bytes, header: Header) -> str:
-    from engine.compression.container import section_payload
-
-    if header.section("iccp") is None:
-        return "sRGB"
-    from engine.colour_profile import describe
-
-    profile = section_payload(data, header, "iccp")
-    return (describe(profile) if profile is not None else None) or "damaged profile, shown as sRGB"
 
 
 def _rates(groups: Sequence[GroupEntry]) -> str:

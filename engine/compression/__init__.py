@@ -10,12 +10,13 @@ from engine.compression.container import read_container as inspect
 from engine.compression.settings import DEFAULT_MODEL, EncodeSettings, Target
 
 if TYPE_CHECKING:
-    from engine.compression.codec import DamagedTile, Decoded, decode, encode
+    from engine.compression.codec import decode, encode
+    from engine.compression.decoding import DamagedTile, Decoded
     from engine.compression.session import Encoded, PhotoSession
 
 _LATER = {
-    "DamagedTile": "engine.compression.codec",
-    "Decoded": "engine.compression.codec",
+    "DamagedTile": "engine.compression.decoding",
+    "Decoded": "engine.compression.decoding",
     "decode": "engine.compression.codec",
     "encode": "engine.compression.codec",
     "Encoded": "engine.compression.session",

@@ -11,8 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.compression.container import MEAN_STEPS
 from engine.compression.entropy import Table
 from engine.compression.settings import DEFAULT_MODEL
+from engine.compression.walk import local_levels, quality_level
 from engine.device import ComputeDevice, choose_device
 from engine.errors import DeviceError, ModelError, ModelMismatch, UsageError
 from engine.models.card import ModelCard
@@ -21,9 +23,9 @@ from engine.models.hyperprior_codec import (
     HYPER_TOTAL,
     LATENT_RADIUS,
     LATENT_TOTAL,
-    MEAN_STEPS,
     Gains,
     HyperpriorCodec,
+    compand,
 )
 from engine.models.registry import load_model, model_files, resolve_model
 from engine.models.store import read_card
@@ -65,6 +67,21 @@ class CodecModel:
         self._hyper_tables: dict[int, list[Table]] = {}
 
     @property
+    def latent_channels(self) -> int:
+        """Channels of y."""
+        return self._on_cpu.config.latent_channels
+
+    @property
+    def hyper_channels(self) -> int:
+        """Channels of z."""
+        return self._on_cpu.config.hyper_channels
+
+    @property
+    def synthesis_halo(self) -> int:
+        """How many latents beyond a window its pixels depend on."""
+        return self._on_cpu.synthesis_halo
+
+    @property
     def entropy_network(self) -> HyperpriorCodec:
         """The network on the CPU, where the integer path always runs."""
         return self._on_cpu
@@ -77,15 +94,29 @@ class CodecModel:
         return self._hyper_tables[level]
 
     def level(self, quality: float) -> int:
-        """Entropy-model level of a quality, in integers so that every machine finds the same."""
-        hundredths = round(quality * 100)
-        return (2 * hundredths * (self._on_cpu.config.quality_levels - 1) + 10_000) // 20_000
+        """Entropy-model level of a quality."""
+        return quality_level(quality, self._on_cpu.config.quality_levels)
 
     def local_levels(self, quality: float | np.ndarray) -> np.ndarray | None:
         """Entropy-model levels (h, w) int64 of a quality map in hundredths; None where the quality is one number."""
-        if not isinstance(quality, np.ndarray):
-            return None
-        return (2 * quality * (self._on_cpu.config.quality_levels - 1) + 10_000) // 20_000
+        return local_levels(quality, self._on_cpu.config.quality_levels)
+
+    def prepare(self, hyper: np.ndarray, levels: np.ndarray, height: int, width: int) -> Tensor:
+        """See `EntropyModel`."""
+        with torch.inference_mode():
+            features = self._on_cpu.hyper_synthesis(torch.from_numpy(hyper)[None].float())[..., :height, :width]
+            return self._on_cpu.context.prepare(features, torch.from_numpy(levels)[None])
+
+    def distribution(self, prepared: Tensor, latents: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """See `EntropyModel`."""
+        with torch.inference_mode():
+            # Nothing of the first half is decoded before step 0, nothing of the second before step 2.
+            first, second = (
+                compand(torch.from_numpy(half)[None].float()) if step > first_step else None
+                for half, first_step in zip(np.split(latents, 2), (0, 2), strict=True)
+            )
+            found = self._on_cpu.context(prepared, first, second, step)
+            return found.mean[0].numpy(), self._on_cpu.scale_bin(found.scale)[0].numpy()
 
     def quantising_gain(self, quality: float | np.ndarray) -> Tensor:
         """(M, 1, 1) on the CPU; (M, h, w) of a quality map (h, w) in hundredths."""

@@ -10,6 +10,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from engine.errors import DamagedFile, LimitError, NotACompressedFile, UnsupportedVersion, UsageError
 
@@ -26,6 +27,8 @@ MAX_SECTIONS = 16
 GROUP_LOG2 = 9
 GROUP_SIZE = 1 << GROUP_LOG2
 LATENT_STRIDE = 16
+# Means and decoded latents are integers in steps of so much.
+MEAN_STEPS = 16
 
 # magic | major u8 | minor u8 | features u16 | width u32 | height u32 | quality*100 u16 | log2 of group u8 | halo u8
 # | sections u8 | 3 zero bytes | CRC-32 of all before
@@ -169,6 +172,32 @@ class Header:
     def section(self, name: str) -> Section | None:
         """The section of that name, or None."""
         return next((section for section in self.sections if section.name == name), None)
+
+    @property
+    def colours(self) -> str:
+        """The space of the pixels, for people."""
+        if self.display_p3:
+            return "Display P3"
+        return "sRGB" if self.section("iccp") is None else "own profile"
+
+    def facts(self) -> dict[str, Any]:
+        """What `info` tells of a file, by name, in values that JSON knows."""
+        columns, rows = self.tiles
+        return {
+            "version": ".".join(map(str, self.version)),
+            "width": self.width,
+            "height": self.height,
+            "quality": self.quality,
+            "bytes": self.file_bytes,
+            "bits_per_pixel": self.bits_per_pixel,
+            "model": self.model_name,
+            "model_sha256": self.model_hash,
+            "colours": self.colours,
+            "tiles": columns * rows,
+            "tile_bits": [8 * group.bytes for group in self.groups],
+            "sections": {section.name: section.bytes for section in self.sections},
+            "problems": list(self.problems),
+        }
 
 
 def group_grid(width: int, height: int) -> tuple[int, int]:

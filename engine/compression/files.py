@@ -7,13 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine.compression.codec import DamagedTile, decode, encode
+from engine.compression.codec import decode, encode
 from engine.compression.codec_model import DeviceWish
-from engine.compression.container import MAX_FILE_BYTES, MAX_PIXELS, Region
+from engine.compression.container import MAX_PIXELS, Region
+from engine.compression.decoding import DamagedTile
 from engine.compression.quality_map import QualityMap
+from engine.compression.reading import naming, read_compressed
 from engine.compression.settings import EncodeSettings
 from engine.compression.targeting import encode_to_target
-from engine.errors import LatentStudioError, LimitError, PictureError, UsageError
+from engine.errors import UsageError
 from engine.evaluation.image_quality import ms_ssim, psnr
 from engine.evaluation.ssimulacra2 import has_ssimulacra2, ssimulacra2
 from engine.files import write_bytes
@@ -133,22 +135,6 @@ def compress_file(
     )
 
 
-def read_compressed(source: Path) -> bytes:
-    """The bytes of an .lsi file. Raises `PictureError` or `LimitError` where it cannot be read."""
-    source = Path(source)
-    try:
-        size = source.stat().st_size
-        if source.is_dir():
-            raise PictureError(f"{source} is a folder.", "Choose a file.")
-        if size > MAX_FILE_BYTES:
-            raise LimitError(f"{source} has {size} bytes, more than any compressed picture.", "Choose another file.")
-        return source.read_bytes()
-    except FileNotFoundError as error:
-        raise PictureError(f"There is no file {source}.", "Check its name.") from error
-    except OSError as error:
-        raise PictureError(f"{source} cannot be read: {error.strerror or error}.", "Check its rights.") from error
-
-
 def decode_file(
     source: Path,
     target: Path,
@@ -173,15 +159,10 @@ def decode_file(
     _refuse_same(source, target)
     data = read_compressed(source)
     started = time.perf_counter()
-    try:
+    with naming(source):
         result = decode(
             data, region=region, strict=strict, device=device, max_pixels=max_pixels, progress=progress, cancel=cancel
         )
-    except LatentStudioError as error:
-        if str(source) not in error.problem and not isinstance(error, UsageError):
-            error.problem = f"{source}: {error.problem}"
-            error.args = (f"{error.problem} {error.remedy}".strip(),)
-        raise
     seconds = time.perf_counter() - started
     save_picture(result.picture, target, overwrite=overwrite)
     return DecodedFileReport(

@@ -9,9 +9,10 @@
 
 Opening decodes nothing: it gives size, mode (RGB or RGBA), and `info` with "quality", "model" and, where there are
 such, "exif", "xmp" and "icc_profile". Pixels are decoded when they are first needed, and PyTorch is imported then, not
-before. `draft` and `thumbnail` take the embedded preview where it is large enough, without PyTorch. Damage is an
-OSError unless `ImageFile.LOAD_TRUNCATED_IMAGES` is set; then what is sound is decoded and the rest is drawn hatched.
-How large a picture may be is up to Pillow's `Image.MAX_IMAGE_PIXELS`.
+before; where it is not installed, ONNX Runtime decodes (the extra `viewer`) and nothing can be saved. `draft` and
+`thumbnail` take the embedded preview where it is large enough, without either. Damage is an OSError unless
+`ImageFile.LOAD_TRUNCATED_IMAGES` is set; then what is sound is decoded and the rest is drawn hatched. How large a
+picture may be is up to Pillow's `Image.MAX_IMAGE_PIXELS`.
 
 Options of `save`: `quality` 0..100 (50), `model` (a name or a path; the default codec), `exif` (bytes or `Image.Exif`;
 what the image carries, and b"" for none; the place where a photo was taken is removed always). The picture is stored
@@ -23,6 +24,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image, ImageFile
@@ -38,7 +40,7 @@ from engine.compression.container import (
     section_payload,
 )
 from engine.compression.settings import EncodeSettings
-from engine.errors import DamagedFile, LatentStudioError, NotACompressedFile, UsageError
+from engine.errors import DamagedFile, DeviceError, LatentStudioError, NotACompressedFile, UsageError
 
 if TYPE_CHECKING:
     from engine.image import Picture
@@ -166,8 +168,10 @@ class _Decoder(ImageFile.PyDecoder):
             return -1, 0
         assert self.fd is not None
         with _as_pillow_does():
-            from engine.compression.codec import decode
-
+            if find_spec("torch") is not None:
+                from engine.compression.codec import decode
+            else:
+                from engine.compression.onnx_codec import decode
             strict = not ImageFile.LOAD_TRUNCATED_IMAGES
             picture = decode(_read(self.fd), strict=strict, max_pixels=_ANY_SIZE).picture
         self.set_as_raw(_interleaved(picture, self.mode))
@@ -201,6 +205,8 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     if isinstance(exif, Image.Exif):
         exif = exif.tobytes()
     with _as_pillow_does():
+        if find_spec("torch") is None:
+            raise DeviceError("Writing .lsi files needs PyTorch.", 'Install it: pip install "latent-studio[studio]"')
         settings = EncodeSettings(
             quality=float(options.get("quality", EncodeSettings.quality)),
             model=options.get("model"),

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from engine.compression.codec import Decoded, Window, analyse, decode, encode_latents
+from engine.compression.codec import analyse, decode, encode_latents
 from engine.compression.codec_model import DeviceWish, open_codec
 from engine.compression.container import check_size
+from engine.compression.decoding import Decoded, Window
 from engine.compression.quality_map import QualityMap
 from engine.compression.settings import EncodeSettings, Target
 from engine.compression.targeting import search_target

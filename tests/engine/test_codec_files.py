@@ -22,8 +22,8 @@ from engine.compression import (
     groups,
     inspect,
 )
-from engine.compression.codec import latent_grid
 from engine.compression.codec_model import open_codec
+from engine.compression.decoding import latent_grid
 from engine.compression.entropy import GroupEncoder, Table
 from engine.compression.files import compress_file, decode_file
 from engine.errors import Cancelled, ModelError, ModelMismatch, PictureError, UsageError
@@ -121,7 +121,7 @@ def test_windows_leave_no_seams() -> None:
 
     from engine.compression.codec import analyse
     from engine.compression.container import read_container
-    from engine.compression.groups import decode_group
+    from engine.compression.walk import decode_group
 
     whole = codec.analyse(padded)
     for window, latents in analyse(codec, picture):

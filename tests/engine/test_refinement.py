@@ -9,9 +9,10 @@ import torch
 from engine.compression import EncodeSettings, PhotoSession, decode, encode, inspect
 from engine.compression.codec import Window, analyse, windows
 from engine.compression.codec_model import open_codec
-from engine.compression.groups import decode_group, encode_group
+from engine.compression.groups import encode_group
 from engine.compression.refinement import GroupRefiner
 from engine.compression.settings import EFFORT_PASSES
+from engine.compression.walk import decode_group
 from engine.errors import Cancelled, UsageError
 from engine.image import Picture
 from engine.losses.rate_distortion import lambda_of_quality

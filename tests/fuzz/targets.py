@@ -24,9 +24,10 @@ from engine.compression.container import (
     section_payload,
 )
 from engine.compression.entropy import MAX_ESCAPE_BITS, GroupDecoder
-from engine.compression.groups import decode_group, encode_group
+from engine.compression.groups import encode_group
 from engine.compression.quality_map import QualityMap
 from engine.compression.side_data import clean_exif, open_preview, unpack_alpha
+from engine.compression.walk import decode_group
 from engine.errors import DamagedFile
 from engine.image import WRITABLE_SUFFIXES, Picture, open_picture, save_picture
 from engine.paths import resources

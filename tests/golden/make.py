@@ -25,7 +25,8 @@ from PIL import Image
 from engine.compression import DEFAULT_MODEL, EncodeSettings, decode, encode, inspect
 from engine.compression.codec_model import open_codec_by_hash
 from engine.compression.container import LATENT_STRIDE, group_stream
-from engine.compression.groups import decode_group
+from engine.compression.decoding import DecodingModel
+from engine.compression.walk import decode_group
 from engine.image import Picture, encode_png, open_picture
 from engine.models.store import read_card
 from engine.paths import resources
@@ -50,14 +51,20 @@ def golden_of(data: bytes) -> Golden:
     """Decode the symbols of a file, without comparing them with the checksums that the file holds."""
     header = inspect(data)
     codec = open_codec_by_hash(header.model_name, header.model_hash, "cpu")
+    exif = decode(data, strict=True, device="cpu").picture.exif
+    return Golden(*golden_of_model(codec, data), None if exif is None else hashlib.sha256(exif).hexdigest())
+
+
+def golden_of_model(codec: DecodingModel, data: bytes) -> tuple[list[int], str]:
+    """`Golden.symbols` and `Golden.latents` of a file as this codec decodes it."""
+    header = inspect(data)
     symbols, latents = [], hashlib.sha256()
     for group in header.groups:
         wide, tall = -(-group.width // LATENT_STRIDE), -(-group.height // LATENT_STRIDE)
         values, checksum = decode_group(codec, group_stream(data, group), tall, wide, codec.level(header.quality))
         symbols.append(checksum)
         latents.update(values.astype("<i2").tobytes())
-    exif = decode(data, strict=True, device="cpu").picture.exif
-    return Golden(symbols, latents.hexdigest(), None if exif is None else hashlib.sha256(exif).hexdigest())
+    return symbols, latents.hexdigest()
 
 
 def pixels_of(data: bytes) -> np.ndarray:

@@ -83,4 +83,16 @@ def test_no_window_module_loads_torch_while_it_is_imported() -> None:
 
 def test_nothing_is_unpickled() -> None:
     calls = re.compile(r"torch\.load\(|pickle\.loads?\(|allow_pickle\s*=\s*True")
-    assert [path.name for path in [*sources("engine"), *sources("gui")] if calls.search(path.read_text())] == []
+    everything = [*sources("engine"), *sources("gui"), *sources("viewer")]
+    assert [path.name for path in everything if calls.search(path.read_text())] == []
+
+
+def test_the_viewer_imports_neither_the_window_nor_what_recipients_lack() -> None:
+    forbidden = ("gui", "main", "PySide6", "torch", "pydantic", "typer", "rich", "platformdirs", "safetensors")
+    viewer = [path for path in sources("viewer") if path.name != "export.py"]  # needs the whole program
+    wrong = [(path.name, module) for path in viewer for module in imports(path) if starts(module, forbidden)]
+    assert viewer and wrong == []
+
+
+def test_the_engine_imports_nothing_of_the_viewer() -> None:
+    assert [path.name for path in sources("engine") for module in imports(path) if starts(module, ("viewer",))] == []

@@ -133,6 +133,9 @@ def compress(
         reports.append(report)
         if report.target_note:
             errors.print(escape(f"{source}: {report.target_note}"), soft_wrap=True)
+        if report.lossless is not None:
+            text = f"{source}: {report.lossless.sentence}"
+            errors.print(escape(text), soft_wrap=True)
 
     for_each("Compressing", jobs, outcome, one)
     if as_json:

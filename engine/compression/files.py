@@ -11,6 +11,7 @@ from engine.compression.codec import decode, encode
 from engine.compression.codec_model import DeviceWish
 from engine.compression.container import MAX_PIXELS, Region
 from engine.compression.decoding import DamagedTile
+from engine.compression.lossless import LosslessFile, smaller_lossless
 from engine.compression.quality_map import QualityMap
 from engine.compression.reading import naming, read_compressed
 from engine.compression.settings import EncodeSettings
@@ -30,6 +31,7 @@ class FileReport:
     Attributes:
         quality: 0..100, given or found for a target.
         ssimulacra2: None where it was not asked for or is not defined.
+        lossless: a classic lossless file that would be smaller than this one, or None.
         target_note: where a target was asked for and is not hit, why the file is smaller than allowed or better than
             wished.
     """
@@ -48,6 +50,7 @@ class FileReport:
     seconds_encode: float
     seconds_decode: float
     notes: tuple[str, ...] = ()
+    lossless: LosslessFile | None = None
     target_note: str = ""
 
 
@@ -115,6 +118,7 @@ def compress_file(
     visible = None
     if perceptual and has_ssimulacra2(picture.width, picture.height):
         visible = ssimulacra2(picture.pixels, decoded.pixels, cancel=cancel)
+    exact = smaller_lossless(picture, len(data), cancel)
     write_bytes(target, data, overwrite=overwrite)
     return FileReport(
         source=source,
@@ -131,6 +135,7 @@ def compress_file(
         seconds_encode=encoded - started,
         seconds_decode=finished - encoded,
         notes=picture.notes,
+        lossless=exact,
         target_note=note,
     )
 

@@ -29,6 +29,11 @@ class LosslessFile:
     format: str
     bytes: int
 
+    @property
+    def sentence(self) -> str:
+        """What to say of it."""
+        return f"A lossless {self.format} takes only {self.bytes:,} bytes, and nothing is lost: use that instead."
+
 
 def smaller_lossless(picture: Picture, file_bytes: int, cancel: CancelToken | None = None) -> LosslessFile | None:
     """The smaller one of a lossless WebP and a lossless JPEG XL, where it is smaller than a file of `file_bytes`.

@@ -20,6 +20,7 @@ from gui.services.gui_thread import GuiThread
 
 if TYPE_CHECKING:
     from engine.compression import Encoded, Header, PhotoSession
+    from engine.compression.lossless import LosslessFile
     from engine.image import Picture
     from gui.services.context import Services
 
@@ -68,15 +69,17 @@ class Rival:
 
 @dataclass(frozen=True)
 class Judgement:
-    """How visible the damage is, which takes about as long to find out as the compression.
+    """How visible the damage is, which takes about as long to find out as the compression, and whether it need be.
 
     Attributes:
         subject: the result or rival that was judged.
         ssimulacra2: at most 100; None where it cannot be told, as for pictures of a few pixels.
+        lossless: a classic lossless file that would be smaller than the result, or None.
     """
 
     subject: Result | Rival
     ssimulacra2: float | None
+    lossless: LosslessFile | None = None
 
 
 @dataclass(frozen=True)
@@ -643,9 +646,11 @@ def _rival_of_same_size(codec: str, picture: Picture, result: Result, token: Can
 
 
 def _judge(picture: Picture, subject: Result | Rival, token: CancelToken) -> Judgement:
+    from engine.compression.lossless import smaller_lossless
     from engine.evaluation.ssimulacra2 import has_ssimulacra2, ssimulacra2
 
+    exact = smaller_lossless(picture, len(subject.encoded.data), token) if isinstance(subject, Result) else None
     if not has_ssimulacra2(picture.width, picture.height):
-        return Judgement(subject, None)
+        return Judgement(subject, None, exact)
     decoded = subject.encoded.decoded if isinstance(subject, Result) else subject.picture
-    return Judgement(subject, ssimulacra2(picture.pixels, decoded.pixels, cancel=token))
+    return Judgement(subject, ssimulacra2(picture.pixels, decoded.pixels, cancel=token), exact)

@@ -207,6 +207,9 @@ class CompressInspector(QWidget):
             return "Not compressed yet." if state.picture is not None else "Open, drop or paste a photo."
         if state.stopped:
             return f"Stopped. Picture and figures are of quality {state.result.order.quality:.0f}."
+        judgement = state.judgement_of(state.result)
+        if judgement is not None and judgement.lossless is not None:
+            return judgement.lossless.sentence
         text = "Exact figures of the whole picture and file on show."
         return text + " A large photo is compressed again when the slider rests." if state.large else text
 

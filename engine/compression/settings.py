@@ -61,7 +61,7 @@ def parse_size(text: str) -> int:
 
 
 # Passes of refinement at most, by effort.
-EFFORT_PASSES = (0, 3, 8, 20)
+EFFORT_PASSES = (0, 8, 24, 60)
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class EncodeSettings:
         quality_map: parts of the picture that are coded better or worse than the rest
             (`engine.compression.quality_map`).
         target: what the file is to reach; the quality is then found instead of given.
-        effort: 0 encodes at once. 1, 2 and 3 refine what is coded (`engine.compression.refinement`) in 3, 8 and 20
+        effort: 0 encodes at once. 1, 2 and 3 refine what is coded (`engine.compression.refinement`) in 8, 24 and 60
             passes, each of which takes longer than a plain encoding: smaller files at the same PSNR for whoever has
             the time. Decoding is as fast as ever. benchmarks/effort.py measures what each gives and costs.
     """

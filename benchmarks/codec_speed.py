@@ -1,10 +1,10 @@
 # ruff: noqa: E402 - the repository comes first on the path, so that the benchmark runs from a checkout
 """How fast our codec is, what its seconds go into, and how much memory it takes, at 768x512 and at 12 megapixels.
 
-Run `python benchmarks/codec_speed.py [--threads 2] [--compressai] [--json FILE]`. Each row comes from a process of its
-own, so that its memory is its own: the peak of what is resident, Python, PyTorch and the picture included. Seconds are
-wall time, per picture the best of `--runs`, so they hold for a quiet machine only. The large picture is a mosaic of
-the Kodak photos and their mirror images.
+Run `python benchmarks/codec_speed.py [--threads 2] [--large SIZES] [--compressai] [--json FILE]`. Each row comes from a
+process of its own, so that its memory is its own: the peak of what is resident, Python, PyTorch and the picture
+included. Seconds are wall time, per picture the best of `--runs`, so they hold for a quiet machine only. Large pictures
+are mosaics of the Kodak photos and their mirror images.
 
 `--compressai` times CompressAI's mbt2018-mean in the same run, on the same small pictures with as many threads:
 compress() and decompress() with real entropy coding, the weights random, which suffices for timing. Larger pictures
@@ -48,7 +48,9 @@ from engine.image import Picture, open_picture
 from engine.paths import data_roots
 
 OURS, THEIRS = "Latent Studio", "mbt2018-mean"
-LARGE = (4000, 3000)
+LARGE = "4000x3000"
+# Beyond so many pixels one run is long enough to be telling.
+TIMED_ONCE = 5e7
 COMPRESSAI_QUALITY = 4
 # What is timed inside our codec: owner, function, label. The integer networks are what is left of a group's coding.
 PARTS = (
@@ -104,7 +106,7 @@ def ours(folder: Path, encoding: bool, options: argparse.Namespace) -> dict:
         if not encoding:
             del picture
         best: tuple[float, dict[str, float]] = (float("inf"), {})
-        for _ in range(options.runs):
+        for _ in range(options.runs if megapixels < TIMED_ONCE / 1e6 else 1):
             watch.seconds.clear()
             started = time.perf_counter()
             if encoding:
@@ -244,7 +246,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=3, help="time the best of so many runs")
     parser.add_argument("--images", type=int, default=4, help="so many Kodak photos as small pictures")
-    parser.add_argument("--no-large", action="store_true", help="leave the 12 megapixels out")
+    parser.add_argument("--large", default=LARGE, help='sizes of mosaics, such as "4000x3000,10000x10000"; "" for none')
     parser.add_argument("--compressai", action="store_true", help="time CompressAI's mbt2018-mean beside ours")
     parser.add_argument("--json", type=Path, default=ROOT / "benchmarks" / "results" / "codec_speed.json")
     options = parser.parse_args()
@@ -259,8 +261,9 @@ def main() -> None:
     rows = [measure(ours, OURS, what, small, options)]
     if options.compressai:
         rows.append(measure(theirs, THEIRS, what, small, options))
-    if not options.no_large:
-        rows.append(measure(ours, OURS, f"1 of {LARGE[0]}x{LARGE[1]}", [mosaic(all_photos, *LARGE)], options))
+    for size in filter(None, options.large.split(",")):
+        large = mosaic(all_photos, *map(int, size.split("x")))
+        rows.append(measure(ours, OURS, f"1 of {size}", [large], options))
     console = Console()
     show(console, rows)
     result = {

@@ -161,8 +161,8 @@ def encode_groups(
                         progress(Progress(before + count, total, message))
 
                     box = Window(top, top + part.shape[1], left, left + part.shape[2])
-                    refiner = _refiner(codec, picture, box, part, quality, quality_map)
-                    groups[number] = refiner.run(passes, step, cancel, enough or never_cancelled())
+                    refiner = _refiner(codec, picture, box, part, quality, quality_map, passes)
+                    groups[number] = refiner.run(step, cancel, enough or never_cancelled())
                 else:
                     own = None if levels is None else np.ascontiguousarray(levels[place])
                     groups[number] = encode_group(codec, part, level, zero_margin, own)
@@ -235,6 +235,7 @@ def _refiner(
     latents: Tensor,
     quality: float,
     quality_map: QualityMap | None,
+    passes: int,
 ) -> GroupRefiner:
     """The refiner of the group in `box` with these latents, after the quantising gain."""
     seen = box.grown(codec.entropy_network.synthesis_halo, *latent_grid(picture.width, picture.height))
@@ -244,7 +245,7 @@ def _refiner(
     region[:, top : top + latents.shape[1], left : left + latents.shape[2]] = latents
     return GroupRefiner(
         codec, _pixels_of(picture.pixels, seen), region, top=top, left=left, height=latents.shape[1],
-        width=latents.shape[2], quality=quality, local=local if isinstance(local, np.ndarray) else None,
+        width=latents.shape[2], quality=quality, passes=passes, local=local if isinstance(local, np.ndarray) else None,
     )  # fmt: skip
 
 

@@ -28,19 +28,35 @@ from engine.losses.rate_distortion import lambda_of_quality
 from engine.models.hyperprior_codec import MEAN_STEPS
 from engine.progress import CancelToken
 
-# Share of the symbols that a pass may move: those that move together must not count on one another standing still.
-_MOVING = 0.5
-# Curvature assumed, in units of a symbol's own; more than 1 because neighbours that move add to it.
-_CURVATURE = 1.5
-# How fast it grows where a pass made things dearer, and falls elsewhere. Growing by 1.6 does more in the first five
-# passes, but then nothing moves any more, with half of the gain that 1.1 reaches.
-_CURVATURE_GROWTH = 1.1
-_CURVATURE_DECAY = 0.95
+# How fast the assumed curvature falls where a pass made nothing dearer.
+_CURVATURE_DECAY = 0.97
 # A neighbourhood that is judged as one: so many latents in each direction.
 _REACH = 2
 # Curvature that holds a symbol where it is.
 _HELD = 1e5
 _LARGEST_CANDIDATE = 512
+
+
+@dataclass(frozen=True)
+class Boldness:
+    """How far a pass goes.
+
+    Attributes:
+        moving: share of the symbols that it may move: those that move together must not count on one another standing
+            still.
+        curvature: assumed at the start, in units of a symbol's own; more than 1 because neighbours that move add to it.
+        growth: of the curvature where a pass made things dearer.
+    """
+
+    moving: float
+    curvature: float
+    growth: float
+
+    @staticmethod
+    def for_passes(passes: int) -> Boldness:
+        """Few passes settle quickly, many stay bold for long: after 60 that gains twice as much as settling at once."""
+        share = 1.0 / max(passes, 4)
+        return Boldness(moving=0.35 + 1.2 * share, curvature=1.2 + 2.4 * share, growth=1.0 + 3.0 * share)
 
 
 @dataclass(frozen=True)
@@ -69,14 +85,16 @@ class GroupRefiner:
         surroundings: latents (M, H, W) of that region after the quantising gain.
         top, left, height, width: the group in the region, in latents.
         quality: 0..100.
+        passes: how many there will be at most.
         local: quality (H, W) in hundredths of each latent of the region, where a map differs from place to place.
     """
 
     def __init__(
         self, codec: CodecModel, pixels: np.ndarray, surroundings: Tensor, *, top: int, left: int, height: int,
-        width: int, quality: float, local: np.ndarray | None = None,
+        width: int, quality: float, passes: int, local: np.ndarray | None = None,
     ) -> None:  # fmt: skip
         self._codec = codec
+        self._passes, self._boldness = passes, Boldness.for_passes(passes)
         self._gains = gains_of(codec.entropy_network, quality if local is None else local)
         self._level = codec.level(quality)
         self._box = (slice(None), slice(top, top + height), slice(left, left + width))
@@ -94,13 +112,12 @@ class GroupRefiner:
         self._random = np.random.default_rng(0)
         self._curvature: np.ndarray | None = None
         # By position: how much steeper than its own curvature a symbol's parabola is taken to be.
-        self._factor = np.full(self._latents.shape[1:], _CURVATURE, dtype=np.float32)
+        self._factor = np.full(self._latents.shape[1:], self._boldness.curvature, dtype=np.float32)
 
-    def run(self, passes: int, step: Callable[[int], None], cancel: CancelToken, enough: CancelToken) -> EncodedGroup:
+    def run(self, step: Callable[[int], None], cancel: CancelToken, enough: CancelToken) -> EncodedGroup:
         """Refine.
 
         Args:
-            passes: how many at most.
             step: called with the number of passes done after each.
             cancel: read before each pass; raises `Cancelled`.
             enough: read before each pass; what was reached so far is the result.
@@ -109,7 +126,7 @@ class GroupRefiner:
             The group, never of higher cost than the unrefined one.
         """
         state = self.begin()
-        for number in range(passes):
+        for number in range(self._passes):
             cancel.raise_if_cancelled()
             if enough.cancelled:
                 break
@@ -124,14 +141,14 @@ class GroupRefiner:
     def refine(self, state: Refined) -> Refined:
         """One pass from a state of this refiner to one that costs no more."""
         place = state.decoded / np.float32(MEAN_STEPS)
-        moving = self._random.random(place.shape) < _MOVING
+        moving = self._random.random(place.shape) < self._boldness.moving
         if self._curvature is None:
             self._curvature = self._own_curvature(state.decoded)
         curvature = self._curvature * self._factor
         goal = place - self._gradient(state.decoded) / (2.0 * curvature)
         candidate = self._code(np.where(moving, goal, place), self._cheapest(np.where(moving, curvature, _HELD)))
         worse = _neighbourhoods(candidate.costs - state.costs)[self._box[1:]] > 0.0
-        self._factor *= np.where(worse, _CURVATURE_GROWTH, _CURVATURE_DECAY).astype(np.float32)
+        self._factor *= np.where(worse, self._boldness.growth, _CURVATURE_DECAY).astype(np.float32)
         np.maximum(self._factor, 1.0, out=self._factor)
         states = [state, candidate]
         if worse.any() and not worse.all():

@@ -56,7 +56,7 @@ def test_no_pass_makes_a_group_dearer_and_it_decodes_to_what_was_weighed() -> No
     model = open_codec(None, "cpu")
     picture = scene(128, 96)
     latents = next(analyse(model, picture))[1] * model.quantising_gain(60)
-    refiner = GroupRefiner(model, picture.pixels, latents, top=0, left=0, height=6, width=8, quality=60.0)
+    refiner = GroupRefiner(model, picture.pixels, latents, top=0, left=0, height=6, width=8, quality=60.0, passes=6)
     start = refiner.begin()
     states = [start]
     for _ in range(6):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, Slot
+from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QAction, QKeySequence, QShowEvent
 from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QSplitter, QVBoxLayout, QWidget
 
@@ -71,11 +71,6 @@ class CompressPage(QWidget):
         self._caption.setProperty("look", "muted")
         self.samples = SampleStrip(services, "Samples")
         self.samples.chosen.connect(controller.open_path)
-        self.batch_panel = BatchPanel(self.batch, services)
-        self.batch_panel.start_requested.connect(self._on_batch_start)
-        self.batch_panel.row_opened.connect(controller.open_path)
-        self.batch_panel.closed.connect(partial(self._show_batch, False))
-        self.batch_panel.hide()
         self.batch.rows_reset.connect(self._on_batch_rows)
 
         self._lay_out()
@@ -84,16 +79,37 @@ class CompressPage(QWidget):
         controller.changed.connect(self._show_state)
         controller.opened.connect(self._on_opened)
         self._show_state(controller.state)
-        paths = sample_paths("photos")
-        self.samples.set_paths(paths)
-        if paths and controller.state.picture is None:
-            controller.open_path(paths[0])
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
+        if event.spontaneous():
+            return
         # Every time: a model may have been trained or installed since.
-        if not event.spontaneous():
-            self.controller.load_models()
+        self.controller.load_models()
+        if not self.samples.buttons:
+            # In a turn of the event loop of its own, so that the page is drawn and answers before.
+            QTimer.singleShot(0, self, self._show_samples)
+
+    @Slot()
+    def _show_samples(self) -> None:
+        """Fill the strip and, when nothing else is open or being opened, open the first sample."""
+        paths = sample_paths("photos")
+        self.samples.set_paths(paths)
+        state = self.controller.state
+        if paths and state.picture is None and state.file is None and not state.opening:
+            self.controller.open_path(paths[0])
+
+    @cached_property
+    def batch_panel(self) -> BatchPanel:
+        """The batch below the picture, built when it is first needed."""
+        panel = BatchPanel(self.batch, self._services)
+        panel.start_requested.connect(self._on_batch_start)
+        panel.row_opened.connect(self.controller.open_path)
+        panel.closed.connect(partial(self._show_batch, False))
+        self._split.addWidget(panel)
+        self._split.setStretchFactor(0, 3)
+        self._split.setStretchFactor(1, 2)
+        return panel
 
     # -- what the window asks for
 
@@ -150,15 +166,12 @@ class CompressPage(QWidget):
         column.addLayout(bar)
         column.addWidget(self.view, 1)
         column.addLayout(below)
-        split = QSplitter(Qt.Orientation.Vertical)
-        split.addWidget(upper)
-        split.addWidget(self.batch_panel)
-        split.setStretchFactor(0, 3)
-        split.setStretchFactor(1, 2)
-        split.setCollapsible(0, False)
+        self._split = QSplitter(Qt.Orientation.Vertical)
+        self._split.addWidget(upper)
+        self._split.setCollapsible(0, False)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(split)
+        layout.addWidget(self._split)
         self.setFocusProxy(self.view)
 
     def _make_actions(self) -> None:

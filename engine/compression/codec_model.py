@@ -13,6 +13,7 @@ from torch import Tensor
 
 from engine.compression.container import MEAN_STEPS
 from engine.compression.entropy import Table
+from engine.compression.group_context import GroupContext, GroupContextModel
 from engine.compression.settings import DEFAULT_MODEL
 from engine.compression.walk import local_levels, quality_level
 from engine.device import ComputeDevice, choose_device
@@ -25,7 +26,6 @@ from engine.models.hyperprior_codec import (
     LATENT_TOTAL,
     Gains,
     HyperpriorCodec,
-    compand,
 )
 from engine.models.registry import load_model, model_files, resolve_model
 from engine.models.store import read_card
@@ -65,6 +65,7 @@ class CodecModel:
             )
         self.latent_tables = [Table.from_frequencies(row, LATENT_RADIUS) for row in frequencies]
         self._hyper_tables: dict[int, list[Table]] = {}
+        self._context = GroupContextModel(self._on_cpu)
 
     @property
     def latent_channels(self) -> int:
@@ -101,22 +102,15 @@ class CodecModel:
         """Entropy-model levels (h, w) int64 of a quality map in hundredths; None where the quality is one number."""
         return local_levels(quality, self._on_cpu.config.quality_levels)
 
-    def prepare(self, hyper: np.ndarray, levels: np.ndarray, height: int, width: int) -> Tensor:
+    def prepare(self, hyper: np.ndarray, levels: np.ndarray, height: int, width: int) -> GroupContext:
         """See `EntropyModel`."""
-        with torch.inference_mode():
-            features = self._on_cpu.hyper_synthesis(torch.from_numpy(hyper)[None].float())[..., :height, :width]
-            return self._on_cpu.context.prepare(features, torch.from_numpy(levels)[None])
+        return self._context.prepare(hyper, levels, height, width)
 
-    def distribution(self, prepared: Tensor, latents: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
+    def distribution(
+        self, prepared: GroupContext, latents: np.ndarray, step: int, places: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """See `EntropyModel`."""
-        with torch.inference_mode():
-            # Nothing of the first half is decoded before step 0, nothing of the second before step 2.
-            first, second = (
-                compand(torch.from_numpy(half)[None].float()) if step > first_step else None
-                for half, first_step in zip(np.split(latents, 2), (0, 2), strict=True)
-            )
-            found = self._on_cpu.context(prepared, first, second, step)
-            return found.mean[0].numpy(), self._on_cpu.scale_bin(found.scale)[0].numpy()
+        return self._context.distribution(prepared, latents, step, places)
 
     def quantising_gain(self, quality: float | np.ndarray) -> Tensor:
         """(M, 1, 1) on the CPU; (M, h, w) of a quality map (h, w) in hundredths."""

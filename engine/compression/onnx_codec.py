@@ -107,11 +107,13 @@ class OnnxCodec:
         (prepared,) = _run(self._prepare, hyper=hyper[None].astype(np.float32), levels=levels.astype(np.int64))
         return np.ascontiguousarray(prepared[:, :, :height, :width])
 
-    def distribution(self, prepared: np.ndarray, latents: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
+    def distribution(
+        self, prepared: np.ndarray, latents: np.ndarray, step: int, places: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """See `EntropyModel`."""
         values = latents[None].astype(np.float32)
         mean, bins = _run(self._distribution, prepared=prepared, latents=values, step=np.array([[step]]))
-        return mean[0], bins[0]
+        return mean[0][:, places].reshape(-1).astype(np.int32), bins[0][:, places].reshape(-1).astype(np.uint8)
 
     def synthesise(self, latents: np.ndarray, quality: float | np.ndarray) -> np.ndarray:
         """Decoded latents (M, h, w) int16 in 1/16 steps -> pixels (16h, 16w, 3) uint8.

@@ -54,13 +54,19 @@ class EntropyModel(Protocol):
         """
         ...
 
-    def distribution(self, prepared: Any, latents: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Means in 1/16 steps and scale bins, both (M/2, height, width) float32, of the half that `step` codes.
+    def distribution(
+        self, prepared: Any, latents: np.ndarray, step: int, places: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Means in 1/16 steps, int32, and scale bins, uint8, of the channel half that `step` codes, at some places.
 
         Args:
-            prepared: result of `prepare`.
+            prepared: result of `prepare`; the model may note in it what it has seen, so the steps come in order.
             latents: (M, height, width) int16 in 1/16 steps, 0 where not decoded yet.
             step: 0..3.
+            places: (height, width) bool, those that the step codes.
+
+        Returns:
+            Two flat arrays, channel by channel, the places of each in raster order.
         """
         ...
 
@@ -145,11 +151,9 @@ def walk(
         if not places.any():
             continue
         part = latents[:half] if step < 2 else latents[half:]
-        means, scale_bins = model.distribution(prepared, latents, step)
-        mean = means[:, places].reshape(-1)
-        bins = scale_bins[:, places].reshape(-1).astype(np.uint8)
+        mean, bins = model.distribution(prepared, latents, step, places)
         symbols = visit(step, places, mean, bins)
-        values = symbols * MEAN_STEPS + mean.astype(np.int32)
+        values = symbols * MEAN_STEPS + mean
         if values.size and np.abs(values).max() > LARGEST:
             raise DamagedFile("A stream in the file holds an impossible value.", "Get the file again.")
         part[:, places] = values.reshape(half, -1)

@@ -290,8 +290,9 @@ class ResidualBlock(nn.Module):
 
     def forward(self, value: Tensor) -> Tensor:
         """(B, C, H, W) -> the same shape."""
-        value = value + self.leave(self.depthwise(F.leaky_relu(self.enter(value), 0.1)))
-        return value + self.contract(F.leaky_relu(self.expand(value), 0.1))
+        # In place wherever a tensor is fresh: at the size of photos, memory for new ones costs as much as the sums.
+        value = self.leave(self.depthwise(F.leaky_relu_(self.enter(value), 0.1))).add_(value)
+        return self.contract(F.leaky_relu_(self.expand(value), 0.1)).add_(value)
 
 
 def _stage(channels: int, blocks: int, dilated: bool) -> nn.Sequential:
@@ -335,7 +336,7 @@ class Synthesis(nn.Module):
         """(B, M, h, w) and gains (B, high, 1, 1) or (B, high, 2h, 2w) -> (B, 3, 16h, 16w), about 0..1, not clipped."""
         value = self.low(self.enter(latents * (1.0 / LATENT_UNIT)))
         value = self.high(F.pixel_shuffle(self.up(value), 2))
-        return F.pixel_shuffle(self.leave(value * gain), 8) * 0.5 + 0.5
+        return F.pixel_shuffle(self.leave(value * gain), 8).mul_(0.5).add_(0.5)
 
 
 class HyperAnalysis(nn.Module):

@@ -49,7 +49,8 @@ class TrainingSettings(_Section):
 
     Attributes:
         ema: decay of the averaged weights that are validated and saved; 0 keeps no average.
-        weight_decay: of AdamW, on matrices and kernels only.
+        optimizer: "adamw", or "soap" (`engine.training.soap`): longer steps that gain more.
+        weight_decay: on matrices and kernels only.
         gradient_clip: largest norm of the gradient of one step.
         validate_every, checkpoint_every, preview_every: in steps.
         start_from: registry name or path of a model whose fitting weights are the starting point.
@@ -57,6 +58,7 @@ class TrainingSettings(_Section):
     """
 
     ema: float = Field(default=0.999, ge=0, lt=1)
+    optimizer: Literal["adamw", "soap"] = "adamw"
     weight_decay: float = Field(default=0.0, ge=0)
     gradient_clip: float = Field(default=1.0, gt=0)
     validate_every: int = Field(default=500, ge=1)

@@ -30,6 +30,7 @@ from engine.training.distributed import World, join_world
 from engine.training.recipe import Recipe, Stage, to_toml
 from engine.training.run_log import Event, RunLog
 from engine.training.schedules import learning_rate
+from engine.training.soap import Soap
 
 LOG_EVERY = 10
 STOP_FILE = "stop"
@@ -347,14 +348,15 @@ def _learning(network: Network) -> list[nn.Parameter]:
 
 
 def _optimizer(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
-    """AdamW; biases, gains and norms are not decayed."""
+    """The recipe's optimiser; biases, gains and norms are not decayed."""
     kernels = [parameter for parameter in _learning(network) if parameter.ndim >= 2]
     others = [parameter for parameter in _learning(network) if parameter.ndim < 2]
     groups = [
         {"params": kernels, "weight_decay": recipe.training.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=1e-3)
+    kind = Soap if recipe.training.optimizer == "soap" else torch.optim.AdamW
+    return kind([group for group in groups if group["params"]], lr=1e-3)
 
 
 def _batches(data: DataSet, stage: Stage, seed: int, world: World, first: int) -> Generator[Batch, None, None]:

@@ -27,7 +27,7 @@ from engine.models.store import save_model
 from engine.progress import CancelToken
 from engine.training.checkpoint import RunState, read_state, restore, save_checkpoint
 from engine.training.distributed import World, join_world
-from engine.training.recipe import Recipe, Stage, to_toml
+from engine.training.recipe import Recipe, Stage, parse_recipe, to_toml
 from engine.training.run_log import Event, RunLog
 from engine.training.schedules import learning_rate
 from engine.training.soap import Soap
@@ -277,7 +277,7 @@ class _Run:
 
     def _resume_point(self) -> RunState | None:
         state = read_state(self.folder)
-        if state is not None and state.recipe != to_toml(self.recipe):
+        if state is not None and not _same_recipe(state.recipe, self.recipe):
             raise TrainingError(
                 f"The checkpoint in {self.folder} was made by another recipe.",
                 "Start without resuming or use another folder.",
@@ -307,6 +307,14 @@ class _Run:
     def _event(self, event: str, **fields: object) -> None:
         if self.log is not None:
             self.log.write(event, **fields)
+
+
+def _same_recipe(text: str, recipe: Recipe) -> bool:
+    """Whether TOML text says the same as a recipe; keys that are newer than the text have their defaults."""
+    try:
+        return parse_recipe(text) == recipe
+    except RecipeError:
+        return False
 
 
 def _build(recipe: Recipe) -> Network:

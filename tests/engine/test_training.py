@@ -14,12 +14,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from engine.errors import DataError, RecipeError, TrainingError, UsageError
 from engine.models.registry import load_model
 from engine.models.store import read_card
 from engine.progress import CancelToken
 from engine.training import Recipe, list_recipes, load_recipe, read_log, train
+from engine.training.checkpoint import CHECKPOINT_NAME
 from engine.training.recipe import Stage, parse_recipe, to_toml
 from engine.training.schedules import learning_rate
 
@@ -114,7 +117,10 @@ def test_a_run_starts_from_another_model_but_for_what_it_learns_anew(recipe: Rec
         assert torch.equal(value, before[name]) is not name.startswith("classifier"), name
 
 
-def test_a_stopped_run_resumes_to_the_same_curve(recipe: Recipe, tmp_path: Path) -> None:
+@pytest.mark.parametrize("optimizer", ["adamw", "soap"])
+def test_a_stopped_run_resumes_to_the_same_curve(recipe: Recipe, tmp_path: Path, optimizer: str) -> None:
+    settings = recipe.training.model_copy(update={"optimizer": optimizer})
+    recipe = recipe.model_copy(update={"training": settings})
     whole = train(recipe, tmp_path / "whole", device="cpu")
     cancel = CancelToken()
 
@@ -149,6 +155,22 @@ def test_a_checkpoint_of_another_recipe_is_refused(recipe: Recipe, tmp_path: Pat
     with pytest.raises(TrainingError, match="another recipe"):
         train(other, tmp_path / "run", device="cpu")
     assert train(other, tmp_path / "run", device="cpu", resume=False) is not None
+
+
+def test_a_checkpoint_from_before_a_key_of_recipes_was_known_is_resumed(recipe: Recipe, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    cancel = CancelToken()
+    cancel.cancel()
+    assert train(recipe, folder, device="cpu", cancel=cancel) is None
+    path = folder / CHECKPOINT_NAME
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        (key, state) = next(iter(file.metadata().items()))
+    older = json.loads(state)
+    older["recipe"] = older["recipe"].replace('optimizer = "adamw"\n', "")
+    assert older != json.loads(state)
+    save_file(tensors, path, metadata={key: json.dumps(older)})
+    assert train(recipe, folder, device="cpu") is not None
 
 
 def test_a_later_stage_trains_only_its_parameters(recipe: Recipe, tmp_path: Path) -> None:

@@ -77,6 +77,7 @@ class PhotoSession:
         progress: ProgressCallback = ignore_progress,
         cancel: CancelToken | None = None,
         keep_metadata: bool = True,
+        keep_place: bool = False,
         quality_map: QualityMap | None = None,
         effort: int = 0,
         enough: CancelToken | None = None,
@@ -84,7 +85,7 @@ class PhotoSession:
         """Compress at a quality of 0..100, decode the result and measure it.
 
         Args:
-            quality_map, effort: see `EncodeSettings`.
+            keep_metadata, keep_place, quality_map, effort: see `EncodeSettings`.
             enough: once set, refinement ends with the best that it has found.
 
         Raises:
@@ -92,7 +93,9 @@ class PhotoSession:
             Cancelled: `cancel` was set.
         """
         cancel = cancel or never_cancelled()
-        settings = EncodeSettings(quality=quality, keep_metadata=keep_metadata, quality_map=quality_map, effort=effort)
+        settings = EncodeSettings(
+            quality=quality, keep_metadata=keep_metadata, keep_place=keep_place, quality_map=quality_map, effort=effort
+        )
         self._analysed(cancel)
         started = time.perf_counter()
         share = 0.9 if effort else 0.5
@@ -107,6 +110,7 @@ class PhotoSession:
         progress: ProgressCallback = ignore_progress,
         cancel: CancelToken | None = None,
         keep_metadata: bool = True,
+        keep_place: bool = False,
         quality_map: QualityMap | None = None,
         effort: int = 0,
     ) -> Encoded:
@@ -117,7 +121,9 @@ class PhotoSession:
             Cancelled: `cancel` was set.
         """
         cancel = cancel or never_cancelled()
-        settings = EncodeSettings(keep_metadata=keep_metadata, target=target, quality_map=quality_map, effort=effort)
+        settings = EncodeSettings(
+            keep_metadata=keep_metadata, keep_place=keep_place, target=target, quality_map=quality_map, effort=effort
+        )
         analysed = self._analysed(cancel)
         started = time.perf_counter()
         found = search_target(self._codec, self.picture, settings, analysed, _part(progress, 0.0, 0.8), cancel)

@@ -15,7 +15,6 @@ from engine.errors import Cancelled, LatentStudioError
 from engine.progress import CancelToken, Progress, ProgressCallback
 
 if TYPE_CHECKING:
-    from gui.controllers.compress_controller import Order
     from gui.services.context import Services
     from gui.services.jobs import Job
 
@@ -44,6 +43,15 @@ class BatchRow:
     psnr: float | None = None
     target: Path | None = None
     problem: str = ""
+
+
+@dataclass(frozen=True)
+class BatchOrder:
+    """How to compress: quality 0..100, the model's registry name (None = default), metadata kept."""
+
+    quality: float = 50.0
+    model: str | None = None
+    keep_metadata: bool = True
 
 
 @dataclass(frozen=True)
@@ -130,7 +138,7 @@ class BatchController(QObject):
             self.rows_reset.emit()
             self.changed.emit()
 
-    def start(self, order: Order) -> None:
+    def start(self, order: BatchOrder) -> None:
         """Compress every row that is not done, with the settings of `order`."""
         pending = [(index, row) for index, row in enumerate(self._rows) if row.state != "done"]
         if self.running or self._target is None or not pending:
@@ -232,7 +240,7 @@ def _compress_rows(
     pending: list[tuple[int, BatchRow]],
     folder: Path,
     taken: set[Path],
-    order: Order,
+    order: BatchOrder,
     progress: ProgressCallback,
     cancel: CancelToken,
 ) -> None:

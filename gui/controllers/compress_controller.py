@@ -1,104 +1,79 @@
-"""What the Compress page knows and does: one photo, its compressed file, and a rival of the same size."""
+"""What the Compress page knows and does: one photo, and on either side of the divider a codec that compresses it."""
 
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 
-from engine.compression.settings import DEFAULT_MODEL
-from engine.errors import LimitError, PictureError, UsageError
-from engine.progress import CancelToken, Progress
-from gui.services.gui_thread import GuiThread
+from engine.compression.settings import DEFAULT_MODEL, Target
+from gui.controllers.compress_lane import CompressLane, is_large
+from gui.controllers.compress_settings import (
+    CODEC_NAMES,
+    LEFT,
+    ORIGINAL,
+    OURS,
+    RIGHT,
+    SIDES,
+    SUFFIXES,
+    PageSettings,
+    other,
+    remembered,
+    to_remember,
+    with_codec,
+)
+from gui.controllers.compress_work import (
+    CompressedBytes,
+    Judgement,
+    OpenedFile,
+    Result,
+    Wish,
+    Worker,
+    codec_names,
+    decode_file,
+    export,
+    judge,
+    prepare,
+    read,
+)
+from gui.controllers.history import History
 
 if TYPE_CHECKING:
-    from engine.compression import Encoded, Header, PhotoSession
-    from engine.compression.lossless import LosslessFile
     from engine.image import Picture
     from gui.services.context import Services
 
-ORIGINAL = "original"
 PAGE = "compress"
-FAMILY = "hyperprior-codec"
-FILE_SUFFIX = ".lsi"
-MAX_FILE_BYTES = 2**31
-# Above this many pixels an encode takes seconds: it starts when the slider rests, not while it moves.
-LARGE_PIXELS = 4_000_000
-REST_MILLISECONDS = 350
-# Encodes shorter than this are left to finish while the slider is held, so that the picture follows the drag.
-WORTH_FINISHING_SECONDS = 3.0
-# Results kept for going back at once; of a large photo only the one on show.
-KEPT_RESULTS = 6
+# Results kept for going back at once: many of a small photo, the newest few of a large one.
+KEPT_PIXELS = 60_000_000
+FEWEST_KEPT = 2
 
 
 @dataclass(frozen=True)
-class Order:
-    """What the user asks of the codec: quality 0..100, the model's registry name (None = default), metadata kept."""
-
-    quality: float = 50.0
-    model: str | None = None
-    keep_metadata: bool = True
-
-
-@dataclass(frozen=True)
-class Result:
-    """A compressed file, the order it answers and what it decodes to."""
-
-    order: Order
-    encoded: Encoded
-
-
-@dataclass(frozen=True)
-class Rival:
-    """The same photo by a classic codec at (nearly) the size of `result`."""
-
-    codec: str
-    picture: Picture
-    size: int
-    psnr: float
-    ms_ssim: float
-    result: Result
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """How visible the damage is, which takes about as long to find out as the compression, and whether it need be.
+class SideState:
+    """One side as it is now.
 
     Attributes:
-        subject: the result or rival that was judged.
-        ssimulacra2: at most 100; None where it cannot be told, as for pictures of a few pixels.
-        lossless: a classic lossless file that would be smaller than the result, or None.
+        result: the last finished file; it may answer an older wish.
+        wish: what is wanted; None for the original, and while it waits for the size of the other side.
+        busy: a file is being made or about to be, or is waited for.
+        stopped: the user cancelled, or it failed: `result` stays older than `wish`.
     """
 
-    subject: Result | Rival
-    ssimulacra2: float | None
-    lossless: LosslessFile | None = None
+    result: Result | None = None
+    wish: Wish | None = None
+    busy: bool = False
+    stopped: bool = False
 
-
-@dataclass(frozen=True)
-class OpenedFile:
-    """A compressed file that was opened: its bytes, what its header says, the decoded picture."""
-
-    path: Path
-    data: bytes
-    header: Header
-    picture: Picture
-    damaged_tiles: int
-
-
-@dataclass(frozen=True)
-class _CompressedBytes:
-    """A compressed file as read from the disk, not decoded yet."""
-
-    path: Path
-    data: bytes
+    @property
+    def current(self) -> bool:
+        """True when `result` answers `wish`: its figures may be shown as they are."""
+        return self.result is not None and not self.busy and self.result.wish == self.wish
 
 
 @dataclass(frozen=True)
@@ -107,79 +82,56 @@ class CompressState:
 
     Attributes:
         title: file name of what is open.
-        picture: the original; None while a compressed file is on show, or nothing.
+        source: the photo as opened; None while a compressed file is on show, or nothing.
+        picture: the photo as both sides compress it: cropped, shrunk, in the colours that are kept.
         file: the compressed file on show, or None.
-        order: the wanted settings; `result` may still answer an older order.
-        result: the last finished compression of `picture`.
-        left_side: "original" or the name of a rival codec.
-        rival: the last finished rival; it may belong to an older result.
-        judgements: of results that are still at hand and of the rival, as far as they are finished.
+        settings: what is wanted.
+        left, right: the sides.
+        judgements: of results that are still at hand, as far as they are finished.
         opening: name of the file being opened, or "".
-        busy: a compression is under way or about to start.
-        stopped: the user cancelled the compression, so that `result` stays older than `order`.
         models: registry names of the codec models at hand.
+        can_undo, can_redo: whether settings can be brought back.
     """
 
     title: str = ""
+    source: Picture | None = None
     picture: Picture | None = None
     file: OpenedFile | None = None
-    order: Order = Order()
-    result: Result | None = None
-    left_side: str = ORIGINAL
-    rival: Rival | None = None
+    settings: PageSettings = field(default_factory=PageSettings)
+    left: SideState = SideState()
+    right: SideState = SideState()
     judgements: tuple[Judgement, ...] = ()
     opening: str = ""
-    busy: bool = False
-    stopped: bool = False
     models: tuple[str, ...] = ()
+    can_undo: bool = False
+    can_redo: bool = False
+
+    def side(self, side: str) -> SideState:
+        """The state of "left" or "right"."""
+        return self.left if side == LEFT else self.right
 
     @property
     def current(self) -> bool:
-        """True when `result` answers `order`: its figures may be shown as they are."""
-        return self.result is not None and self.result.order == self.order and not self.busy
+        """True when every side shows what is wanted."""
+        return self.picture is not None and all(
+            self.side(side).current or not self.settings.side(side).makes_file for side in SIDES
+        )
 
-    @property
-    def saveable(self) -> bool:
-        """Whether there is a compressed file to save: the one on show, or one whose figures are no promise any more."""
-        return self.file is not None or self.current or (self.result is not None and self.stopped)
+    def saveable(self, side: str) -> bool:
+        """Whether a side has a file to save: one on show, or one whose figures are no promise any more."""
+        if self.file is not None:
+            return side == RIGHT
+        found = self.side(side)
+        return found.current or (found.result is not None and found.stopped)
 
-    @property
-    def model(self) -> str:
-        """Registry name of the wanted codec model."""
-        return self.order.model or DEFAULT_MODEL
-
-    @property
-    def rival_current(self) -> bool:
-        """True when the rival is of the chosen kind and belongs to the current result."""
-        rival = self.rival
-        return self.current and rival is not None and rival.result is self.result and rival.codec == self.left_side
-
-    def judgement_of(self, subject: Result | Rival) -> Judgement | None:
-        """What is known of the visible damage of exactly this result or rival."""
-        return next((judgement for judgement in self.judgements if judgement.subject is subject), None)
+    def judgement_of(self, result: Result) -> Judgement | None:
+        """What is known of the visible damage of exactly this result."""
+        return next((judgement for judgement in self.judgements if judgement.subject is result), None)
 
     @property
     def large(self) -> bool:
         """True for photos that take seconds to compress."""
-        return self.picture is not None and self.picture.width * self.picture.height > LARGE_PIXELS
-
-
-class _Encoder:
-    """Used on the engine thread only: keeps the session of the photo that is open, so that its analysis runs once."""
-
-    def __init__(self) -> None:
-        self._session: PhotoSession | None = None
-        self._model: str | None = None
-
-    def encode(self, picture: Picture, order: Order, report: Callable[[Progress], None], token: CancelToken) -> Result:
-        from engine.compression import PhotoSession
-
-        session = self._session
-        if session is None or session.picture is not picture or self._model != order.model:
-            session = self._session = PhotoSession(picture, model=order.model)
-            self._model = order.model
-        encoded = session.encode(order.quality, progress=report, cancel=token, keep_metadata=order.keep_metadata)
-        return Result(order, encoded)
+        return self.picture is not None and is_large(self.picture)
 
 
 class CompressController(QObject):
@@ -188,42 +140,37 @@ class CompressController(QObject):
     Signals:
         changed(CompressState): something on show differs now.
         opened(): another picture is on show; views fit it.
-        progressed(Progress): how far the running compression has come.
+        progressed(str, Progress): how far the work for a side has come.
     """
 
     changed = Signal(object)
     opened = Signal()
-    progressed = Signal(object)
+    progressed = Signal(str, object)
 
     def __init__(self, services: Services, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._services = services
-        self._state = CompressState(order=_remembered(services.settings.page(PAGE)))
-        self._encoder = _Encoder()
-        self._gui = GuiThread(self)
+        self._state = CompressState(settings=remembered(services.settings.page(PAGE)))
+        self._history: History[PageSettings] = History()
+        self._qualities = {
+            side: {settings.codec: settings.quality}
+            for side, settings in ((LEFT, self._state.settings.left), (RIGHT, self._state.settings.right))
+        }
+        self._worker = Worker()
         self._opens = 0  # number of the newest wish to open something; what older ones bring is dropped
+        self._preparations = 0
         self._opening = services.host.live(self)
-        self._encoding = services.host.live(self)
-        self._rivals = services.host.live(self)
         self._judging = services.host.live(self)
-        self._judged: Result | Rival | None = None  # what the newest request for a judgement is about
-        self._run = 0  # number of the newest compression; reports of older ones are dropped
-        self._running = False
-        self._again = False
-        self._dragging = False
-        self._started = 0.0
-        self._last_duration = float("inf")
-        self._kept: OrderedDict[Order, Result] = OrderedDict()
-        self._rest = QTimer(self)
-        self._rest.setSingleShot(True)
-        self._rest.setInterval(REST_MILLISECONDS)
-        self._rest.timeout.connect(self._start_encoding)
+        self._judged: Result | None = None  # what the newest request for a judgement is about
+        self._kept: OrderedDict[Wish, Result] = OrderedDict()
+        self._lanes = {side: CompressLane(self._worker, services, self) for side in SIDES}
+        for side, lane in self._lanes.items():
+            lane.started.connect(self._judging.cancel)  # pictures go before figures
+            lane.made.connect(partial(self._on_made, side))
+            lane.failed.connect(partial(self._on_failed, side))
+            lane.progressed.connect(partial(self.progressed.emit, side))
         self._opening.result.connect(self._on_decoded)
         self._opening.failed.connect(self._on_open_failed)
-        self._encoding.result.connect(self._on_encoded)
-        self._encoding.failed.connect(self._on_encode_failed)
-        self._rivals.result.connect(self._on_rival)
-        self._rivals.failed.connect(self._on_rival_failed)
         self._judging.result.connect(self._on_judged)
         self._judging.failed.connect(self._on_judging_failed)
 
@@ -234,9 +181,11 @@ class CompressController(QObject):
 
     def load_models(self) -> None:
         """Ask for the codec models at hand; they appear in `state.models`."""
-        task = self._services.host.run(_codec_names)
+        task = self._services.host.run(codec_names)
         task.succeeded.connect(self._on_models)
         task.failed.connect(self._on_models_failed)
+
+    # -- opening
 
     def open_path(self, path: Path) -> None:
         """Open a photo or a compressed file; what is on show stays until it is read."""
@@ -244,7 +193,7 @@ class CompressController(QObject):
         self._opening.cancel()
         self._set(opening=path.name)
         # Reading needs no torch: the photo is on show before the engine is loaded.
-        task = self._services.host.run(partial(_read, path), engine=False)
+        task = self._services.host.run(partial(read, path), engine=False)
         task.succeeded.connect(partial(self._on_read, self._opens))
         task.failed.connect(partial(self._on_read_failed, self._opens))
 
@@ -258,88 +207,144 @@ class CompressController(QObject):
             file = self._state.file
             self._show_picture(dataclasses.replace(file.picture, name=file.path.name, stored_bytes=len(file.data)))
 
-    def set_quality(self, quality: float) -> None:
-        """Wish another quality, 0..100."""
-        self._order(quality=min(100.0, max(0.0, quality)))
+    # -- settings
 
-    def set_model(self, model: str | None) -> None:
-        """Wish another codec model, by registry name."""
-        self._order(model=None if model == DEFAULT_MODEL else model)
+    def change_side(self, side: str, gesture: object = None, **changes: Any) -> None:
+        """Wish other settings for a side; see `SideSettings`.
 
-    def set_keep_metadata(self, keep: bool) -> None:
-        """Keep or leave out the photo's EXIF data; the place it was taken at is never kept."""
-        self._order(keep_metadata=keep)
+        Args:
+            gesture: changes of one gesture, such as a drag, are one step of undo.
+        """
+        settings = replace(self._state.settings.side(side), **changes)
+        if settings.codec != ORIGINAL:
+            self._qualities[side][settings.codec] = settings.quality
+        self._wish(self._state.settings.with_side(side, settings), gesture)
+
+    def set_codec(self, side: str, codec: str) -> None:
+        """Wish another codec for a side, at the quality that was last used with it there."""
+        settings = with_codec(self._state.settings.side(side), codec, self._qualities[side])
+        self._wish(self._state.settings.with_side(side, settings))
+
+    def set_model(self, side: str, model: str) -> None:
+        """Wish another model of our codec, by registry name."""
+        self.change_side(side, model=None if model == DEFAULT_MODEL else model)
+
+    def set_quality(self, quality: float, side: str = RIGHT, gesture: object = None) -> None:
+        """Wish another quality, 0..100; it takes the place of a target."""
+        quality = min(100.0, max(0.0, quality))
+        self.change_side(side, gesture, quality=quality, target=None, same_size=False, lossless=False)
+
+    def set_target(self, side: str, target: Target | None) -> None:
+        """Wish a size or a quality to reach; None goes back to the quality of the slider."""
+        self.change_side(side, target=target, same_size=False)
+
+    def set_same_size(self, side: str, same: bool) -> None:
+        """Follow the size of the other side's file, or no longer."""
+        self.change_side(side, same_size=same, target=None)
+
+    def change_shared(self, gesture: object = None, **changes: Any) -> None:
+        """Wish other settings for both sides; see `SharedSettings`."""
+        settings = replace(self._state.settings, shared=replace(self._state.settings.shared, **changes))
+        self._wish(settings, gesture)
+
+    def swap(self) -> None:
+        """Exchange left and right."""
+        self._qualities[LEFT], self._qualities[RIGHT] = self._qualities[RIGHT], self._qualities[LEFT]
+        for lane in self._lanes.values():
+            lane.forget()
+        self._set(left=self._state.right, right=self._state.left)
+        self._wish(self._state.settings.swapped())
+
+    def copy_to_other(self, side: str) -> None:
+        """Give the other side the settings of this one."""
+        settings = replace(self._state.settings.side(side), same_size=False)
+        self._wish(self._state.settings.with_side(other(side), settings))
+
+    def apply(self, settings: PageSettings) -> None:
+        """Wish all settings at once, for example those of a preset."""
+        self._wish(settings)
+
+    def undo(self) -> None:
+        """Bring back the settings before the last step."""
+        if self._history.can_undo:
+            self._show_settings(self._history.undo(self._state.settings))
+
+    def redo(self) -> None:
+        """Bring back what the last undo took away."""
+        if self._history.can_redo:
+            self._show_settings(self._history.redo(self._state.settings))
 
     def set_dragging(self, dragging: bool) -> None:
-        """The quality slider is held (True) or was let go (False): large photos wait for the latter."""
-        self._dragging = dragging
-        if not dragging and (self._rest.isActive() or self._again):
-            self._rest.stop()
-            self._start_encoding()
+        """A slider is held (True) or was let go (False): large photos wait for the latter."""
+        for lane in self._lanes.values():
+            lane.set_held(dragging)
+        if not dragging:
+            self._history.close_gesture()
 
-    def set_left_side(self, side: str) -> None:
-        """Choose what the result is compared with: "original" or a rival codec."""
-        if side == self._state.left_side:
-            return
-        self._set(left_side=side)
-        self._request_rival()
+    # -- work
 
-    def cancel(self) -> None:
-        """Stop the running compression; the last finished result stays."""
-        if not self._state.busy:
-            return
-        self._rest.stop()
-        self._run += 1
-        self._again = self._running = False
-        self._encoding.cancel()
-        self._set(busy=False, stopped=True)
+    def cancel(self, side: str) -> None:
+        """Stop the work for a side; its last finished result stays."""
+        if self._state.side(side).busy:
+            self._lanes[side].forget()
+            self._set_side(side, busy=False, stopped=True)
 
-    def encode_now(self) -> None:
+    def compress_now(self, side: str) -> None:
         """Compress with the wanted settings, for example after a cancel."""
-        if self._state.picture is not None:
-            self._start_encoding()
+        if self._state.picture is not None and self._state.settings.side(side).makes_file:
+            self._set_side(side, stopped=False)
+            self._update(side, at_once=True)
 
-    def save_file(self, path: Path) -> None:
-        """Write the compressed file: byte for byte the one on show."""
-        data = self.compressed_bytes()
+    # -- saving
+
+    def save_file(self, path: Path, side: str = RIGHT) -> None:
+        """Write the compressed file of a side: byte for byte the one on show."""
+        data = self.compressed_bytes(side)
         if data is None:
             return
         from engine.files import write_bytes
 
         self._save(path, partial(write_bytes, path, data))
 
-    def export_picture(self, path: Path) -> None:
-        """Write the decoded picture in the format that the suffix names."""
-        picture = self.decoded_picture()
+    def export_picture(self, path: Path, side: str = RIGHT) -> None:
+        """Write the decoded picture of a side in the format that the suffix names."""
+        picture = self.decoded_picture(side)
         if picture is not None:
-            self._save(path, partial(_export, picture, path))
+            self._save(path, partial(export, picture, path))
 
-    def compressed_bytes(self) -> bytes | None:
-        """The compressed file on show."""
+    def compressed_bytes(self, side: str = RIGHT) -> bytes | None:
+        """The compressed file on show on a side."""
         state = self._state
         if state.file is not None:
             return state.file.data
-        return state.result.encoded.data if state.result is not None else None
+        result = state.side(side).result
+        return None if result is None else result.encoded.data
 
-    def decoded_picture(self) -> Picture | None:
-        """What the compressed file on show decodes to."""
+    def decoded_picture(self, side: str = RIGHT) -> Picture | None:
+        """What the compressed file on a side decodes to."""
         state = self._state
         if state.file is not None:
             return state.file.picture
-        return state.result.encoded.decoded if state.result is not None else None
+        result = state.side(side).result
+        return None if result is None else result.encoded.decoded
+
+    def suffix(self, side: str = RIGHT) -> str:
+        """The file name suffix of what `save_file` writes."""
+        result = self._state.side(side).result
+        return SUFFIXES[OURS if self._state.file is not None or result is None else result.wish.settings.codec]
 
     def suggested_stem(self) -> str:
         """File name without suffix for saving what is on show."""
         return Path(self._state.title).stem or "picture"
 
-    # -- opening
+    # -- opening, once the work is done
 
-    def _on_read(self, number: int, found: Picture | _CompressedBytes) -> None:
+    def _on_read(self, number: int, found: Picture | CompressedBytes) -> None:
         if number != self._opens:
             return
-        if isinstance(found, _CompressedBytes):
+        if isinstance(found, CompressedBytes):
             self._judging.cancel()  # opening does not wait for it
-            self._opening.request(partial(_decode, found))
+            self._opening.request(partial(decode_file, found))
         else:
             self._show_picture(found)
 
@@ -349,18 +354,7 @@ class CompressController(QObject):
 
     @Slot(object, int)
     def _on_decoded(self, file: OpenedFile, _stamp: int) -> None:
-        self._forget_work()
-        self._set(
-            opening="",
-            title=file.path.name,
-            picture=None,
-            file=file,
-            result=None,
-            rival=None,
-            judgements=(),
-            busy=False,
-            stopped=False,
-        )
+        self._show_nothing(title=file.path.name, file=file)
         if file.damaged_tiles:
             some = "one of its tiles" if file.damaged_tiles == 1 else f"{file.damaged_tiles} of its tiles"
             self._services.notices.info(
@@ -375,148 +369,175 @@ class CompressController(QObject):
         self._services.notices.error(error, f"{name} cannot be opened")
         self._request_judgement()
 
-    def _show_picture(self, picture: Picture) -> None:
+    def _show_picture(self, source: Picture) -> None:
         self._opens += 1
         self._opening.cancel()
-        self._forget_work()
-        self._last_duration = float("inf")
-        self._set(
-            opening="",
-            title=picture.name or "Pasted picture",
-            picture=picture,
-            file=None,
-            result=None,
-            rival=None,
-            judgements=(),
-            busy=False,
-            stopped=False,
-        )
+        for lane in self._lanes.values():
+            lane.forget_pace()
+        shared = self._state.settings.shared
+        # Crop and focus belong to the photo that they were drawn on.
+        settings = replace(self._state.settings, shared=replace(shared, crop=None, focus=None))
+        self._history.clear()
+        self._show_nothing(title=source.name or "Pasted picture", source=source, settings=settings)
+        self._prepare()
         self.opened.emit()
-        self._start_encoding()
 
-    def _forget_work(self) -> None:
-        """Whatever is under way belongs to a picture that is no longer on show."""
-        self._rest.stop()
-        self._run += 1
-        self._again = self._running = False
-        self._encoding.cancel()
-        self._rivals.cancel()
+    def _show_nothing(self, **changes: Any) -> None:
+        """Forget whatever belongs to a photo that is no longer on show."""
+        self._preparations += 1
+        self._forget_results()
+        empty = {"source": None, "picture": None, "file": None, "opening": ""}
+        self._set(left=SideState(), right=SideState(), judgements=(), **(empty | changes))
+
+    def _forget_results(self) -> None:
+        for lane in self._lanes.values():
+            lane.forget()
         self._judging.cancel()
         self._kept.clear()
 
-    # -- compressing
+    # -- preparing
 
-    def _order(self, **changes: Any) -> None:
-        order = dataclasses.replace(self._state.order, **changes)
-        if order == self._state.order:
+    def _prepare(self) -> None:
+        """Have the picture made that both sides compress; at once where there is nothing to do."""
+        source, shared = self._state.source, self._state.settings.shared
+        if source is None:
             return
-        self._set(order=order)
-        self._services.settings.set_page(PAGE, quality=order.quality, keep_metadata=order.keep_metadata)
-        if self._state.picture is None:
+        self._preparations += 1
+        if shared.prepares == (None, None, shared.resample, True):
+            self._on_prepared(self._preparations, source)
             return
-        if order in self._kept:
-            self._recall(order)
-        elif self._state.large:
-            # The figures on show are of the old order from now on; the work waits for the slider's rest.
-            self._set(busy=True, stopped=False)
-            self._rest.start()
-        elif self._running and self._dragging and self._last_duration < WORTH_FINISHING_SECONDS:
-            self._again = True
-            self._set(busy=True)
-        else:
-            self._start_encoding()
+        for lane in self._lanes.values():
+            lane.forget()
+        for side in SIDES:
+            if self._state.settings.side(side).makes_file:
+                self._set_side(side, busy=True, stopped=False)
+        task = self._services.host.run(partial(prepare, source, shared), engine=False)
+        task.succeeded.connect(partial(self._on_prepared, self._preparations))
+        task.failed.connect(partial(self._on_prepare_failed, self._preparations))
 
-    def _recall(self, order: Order) -> None:
-        """Show a result that is still at hand."""
-        self._rest.stop()
-        self._run += 1
-        self._again = self._running = False
-        self._encoding.cancel()
+    def _on_prepared(self, number: int, picture: Picture) -> None:
+        if number != self._preparations:
+            return
+        before = self._state.picture
         self._judging.cancel()
-        self._kept.move_to_end(order)
-        self._set(result=self._kept[order], busy=False, stopped=False)
-        self._request_rival()
+        self._set(picture=picture)
+        if before is not None and (before.width, before.height) != (picture.width, picture.height):
+            self.opened.emit()
+        for side in SIDES:
+            self._update(side, at_once=True)
 
-    @Slot()
-    def _start_encoding(self) -> None:
-        state = self._state
+    def _on_prepare_failed(self, number: int, error: Exception) -> None:
+        if number != self._preparations:
+            return
+        for side in SIDES:
+            self._set_side(side, busy=False, stopped=True)
+        self._services.notices.error(error, "The photo cannot be cropped or resized")
+
+    # -- wishes
+
+    def _wish(self, settings: PageSettings, gesture: object = None) -> None:
+        before = self._state.settings
+        if settings == before:
+            return
+        self._history.record(before, gesture)
+        self._show_settings(settings)
+
+    def _show_settings(self, settings: PageSettings) -> None:
+        before = self._state.settings.shared
+        self._set(settings=settings, can_undo=self._history.can_undo, can_redo=self._history.can_redo)
+        self._services.settings.set_page(PAGE, **to_remember(settings))
+        if settings.shared.prepares != before.prepares:
+            self._prepare()
+            return
+        # First the side that follows nothing: the other may wait for its size.
+        for side in sorted(SIDES, key=lambda side: settings.side(side).same_size):
+            self._update(side)
+
+    def _update(self, side: str, at_once: bool = False) -> None:
+        """Bring a side to what is wanted now: from what is kept, or by work."""
+        state, lane = self._state, self._lanes[side]
         if state.picture is None:
             return
-        if self._dragging and state.large:
-            self._rest.start()
+        if not state.settings.side(side).makes_file:
+            lane.forget()
+            self._set_side(side, result=None, wish=None, busy=False, stopped=False)
+            self._request_judgement()
             return
-        self._rivals.cancel()  # it would be of a size that is about to change
-        self._judging.cancel()
-        self._run += 1
-        self._running, self._again = True, False
-        self._started = time.perf_counter()
-        report = partial(self._report, self._run)
-        self._encoding.request(partial(self._encoder.encode, state.picture, state.order, report))
-        self._set(busy=True, stopped=False)
+        wish = self._wish_of(side)
+        now = state.side(side)
+        if wish is None:
+            # The size of the other side is not known yet.
+            lane.forget()
+            waiting = state.side(other(side)).busy
+            self._set_side(side, wish=None, busy=waiting, stopped=not waiting)
+        elif wish in self._kept:
+            lane.forget()
+            self._kept.move_to_end(wish)
+            self._finish(side, self._kept[wish])
+        elif at_once or wish != now.wish or not (now.busy or now.stopped):
+            self._set_side(side, wish=wish, busy=True, stopped=False)
+            lane.request(state.picture, wish, at_once)
 
-    def _report(self, run: int, progress: Progress) -> None:
-        """Called on the engine thread."""
-        self._gui.post(partial(self._on_progress, run, progress))
-
-    def _on_progress(self, run: int, progress: Progress) -> None:
-        if run == self._run and self._running:
-            self.progressed.emit(progress)
-
-    @Slot(object, int)
-    def _on_encoded(self, result: Result, _stamp: int) -> None:
-        self._running = False
-        self._last_duration = time.perf_counter() - self._started
-        self._kept[result.order] = result
-        while len(self._kept) > (1 if self._state.large else KEPT_RESULTS):
-            self._kept.popitem(last=False)
-        self._set(result=result, judgements=self._at_hand(self._state.judgements), busy=self._again)
-        if self._again:
-            self._start_encoding()
+    def _wish_of(self, side: str) -> Wish | None:
+        """What is wanted on a side; None while the size that it follows is not known."""
+        settings = self._state.settings
+        own = settings.side(side)
+        shared = settings.shared if own.codec == OURS else replace(settings.shared, focus=None)
+        if not own.same_size:
+            return Wish(own, shared)
+        opposite = self._state.side(other(side))
+        if not settings.side(other(side)).makes_file:
+            size = self._state.source.stored_bytes if self._state.source is not None else None
+            if size is None:
+                return Wish(replace(own, same_size=False), shared)
+        elif opposite.current and opposite.result is not None:
+            size = opposite.result.size
         else:
-            self._request_rival()
+            return None
+        return Wish(replace(own, same_size=False, target=Target("size", size)), shared)
 
-    @Slot(object, int)
-    def _on_encode_failed(self, error: Exception, _stamp: int) -> None:
-        self._running = False
-        if self._again:
-            self._start_encoding()
-            return
-        self._set(busy=False, stopped=True)
-        self._services.notices.error(error, "The picture cannot be compressed")
+    def _on_made(self, side: str, result: Result, newest: bool) -> None:
+        self._keep(result)
+        if newest:
+            self._finish(side, result)
+        else:
+            self._set_side(side, result=result)
 
-    # -- rivals
-
-    def _request_rival(self) -> None:
-        """Have what belongs beside a finished result made: the rival, and after it the judgements."""
-        state = self._state
-        compared = state.left_side != ORIGINAL and state.current and not state.rival_current
-        if compared and state.picture is not None and state.result is not None:
-            self._judging.cancel()  # the rival does not wait for it
-            self._rivals.request(partial(_rival_of_same_size, state.left_side, state.picture, state.result))
+    def _on_failed(self, side: str, error: Exception) -> None:
+        self._set_side(side, busy=False, stopped=True)
+        if self._state.settings.side(other(side)).same_size:
+            self._update(other(side))
+        name = CODEC_NAMES[self._state.settings.side(side).codec]
+        self._services.notices.error(error, f"{name} cannot compress this picture")
         self._request_judgement()
 
-    @Slot(object, int)
-    def _on_rival(self, rival: Rival, _stamp: int) -> None:
-        self._set(rival=rival)
+    def _finish(self, side: str, result: Result) -> None:
+        """A side shows what is wanted; the other one may have waited for its size."""
+        self._set_side(side, result=result, wish=result.wish, busy=False, stopped=False)
+        if self._state.settings.side(other(side)).same_size:
+            self._update(other(side))
         self._request_judgement()
 
-    @Slot(object, int)
-    def _on_rival_failed(self, error: Exception, _stamp: int) -> None:
-        codec = self._state.left_side
-        self._set(left_side=ORIGINAL, rival=None)
-        self._services.notices.error(error, f"{codec.upper()} cannot be shown")
+    def _keep(self, result: Result) -> None:
+        self._kept[result.wish] = result
+        self._kept.move_to_end(result.wish)
+        most = max(FEWEST_KEPT, KEPT_PIXELS // max(1, result.picture.width * result.picture.height))
+        while len(self._kept) > most:
+            self._kept.popitem(last=False)
+        self._set(judgements=self._at_hand(self._state.judgements))
 
     # -- judging
 
     def _request_judgement(self) -> None:
-        """Judge the result on show, then the rival; whatever shows pictures or other figures goes first."""
+        """Judge what is on show, the right side first; whatever shows pictures or other figures goes first."""
         state = self._state
-        if self._judging.busy or state.picture is None or not state.current:
+        if self._judging.busy or any(state.side(side).busy for side in SIDES):
             return
-        for subject in (state.result, state.rival if state.rival_current else None):
-            if subject is not None and state.judgement_of(subject) is None:
-                self._judged = subject
-                self._judging.request(partial(_judge, state.picture, subject))
+        for side in (RIGHT, LEFT):
+            found = state.side(side)
+            if found.current and found.result is not None and state.judgement_of(found.result) is None:
+                self._judged = found.result
+                self._judging.request(partial(judge, found.result))
                 return
 
     @Slot(object, int)
@@ -525,9 +546,9 @@ class CompressController(QObject):
         self._request_judgement()
 
     def _at_hand(self, judgements: tuple[Judgement, ...]) -> tuple[Judgement, ...]:
-        """Those of kept results and of the rival; the others would hold on to pictures that nobody needs."""
-        subjects = {id(subject) for subject in (*self._kept.values(), self._state.rival)}
-        return tuple(judgement for judgement in judgements if id(judgement.subject) in subjects)
+        """Those of kept results; the others would hold on to pictures that nobody needs."""
+        kept = {id(result) for result in self._kept.values()}
+        return tuple(judgement for judgement in judgements if id(judgement.subject) in kept)
 
     @Slot(object, int)
     def _on_judging_failed(self, error: Exception, stamp: int) -> None:
@@ -557,100 +578,17 @@ class CompressController(QObject):
     @Slot(object)
     def _on_models(self, names: tuple[str, ...]) -> None:
         self._set(models=names)
-        if names and self._state.model not in names:
-            self.set_model(names[0])
+        for side in SIDES:
+            if names and self._state.settings.side(side).model_name not in names:
+                self.set_model(side, names[0])
 
     @Slot(object)
     def _on_models_failed(self, error: Exception) -> None:
         self._services.notices.error(error, "The models cannot be listed")
 
     def _set(self, **changes: Any) -> None:
-        self._state = dataclasses.replace(self._state, **changes)
+        self._state = replace(self._state, **changes)
         self.changed.emit(self._state)
 
-
-def _remembered(stored: dict[str, Any]) -> Order:
-    """The order of the last session; what makes no sense is left at its default."""
-    quality, keep = stored.get("quality"), stored.get("keep_metadata")
-    valid = isinstance(quality, int | float) and 0 <= quality <= 100
-    return Order(
-        quality=float(quality) if valid and quality is not None else Order.quality,
-        keep_metadata=keep if isinstance(keep, bool) else Order.keep_metadata,
-    )
-
-
-def _codec_names() -> tuple[str, ...]:
-    from engine.models.registry import list_models
-
-    return tuple(card.name for card in list_models(FAMILY))
-
-
-def _read(path: Path) -> Picture | _CompressedBytes:
-    """Read a photo, or the bytes of a compressed file; the content decides, not the suffix alone."""
-    from engine.image import open_picture
-
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder.", "Choose a picture, or use Batch for a whole folder.")
-    if not _is_compressed_file(path):
-        return open_picture(path, keep_profile=True)
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise LimitError(f"{path} is larger than any compressed picture can be.", "Choose another file.")
-        return _CompressedBytes(path, path.read_bytes())
-    except OSError as error:
-        raise PictureError(
-            f"{path} cannot be read: {error.strerror or error}.", "Check the file and its rights."
-        ) from error
-
-
-def _decode(file: _CompressedBytes, token: CancelToken) -> OpenedFile:
-    from engine.compression import decode
-
-    decoded = decode(file.data, cancel=token)
-    return OpenedFile(file.path, file.data, decoded.header, decoded.picture, len(decoded.damaged_tiles))
-
-
-def _is_compressed_file(path: Path) -> bool:
-    """By its first bytes; a file named .lsi counts as one even if damaged at its start."""
-    if path.suffix.lower() == FILE_SUFFIX:
-        return True
-    try:
-        with path.open("rb") as stream:
-            return stream.read(8) == b"\x8aLSI\r\n\x1a\n"
-    except OSError:
-        return False  # opening it as a picture says what is wrong
-
-
-def _export(picture: Picture, path: Path) -> None:
-    from engine.image import save_picture
-
-    save_picture(picture, path)
-
-
-def _rival_of_same_size(codec: str, picture: Picture, result: Result, token: CancelToken) -> Rival:
-    from engine.compression.rivals import decode_rival, encode_rival_to_size
-    from engine.evaluation.image_quality import ms_ssim, psnr
-
-    data = encode_rival_to_size(codec, picture, len(result.encoded.data), cancel=token)
-    token.raise_if_cancelled()
-    decoded = replace(decode_rival(data), profile=picture.profile)
-    token.raise_if_cancelled()
-    return Rival(
-        codec,
-        decoded,
-        len(data),
-        psnr(picture.pixels, decoded.pixels),
-        ms_ssim(picture.pixels, decoded.pixels),
-        result,
-    )
-
-
-def _judge(picture: Picture, subject: Result | Rival, token: CancelToken) -> Judgement:
-    from engine.compression.lossless import smaller_lossless
-    from engine.evaluation.ssimulacra2 import has_ssimulacra2, ssimulacra2
-
-    exact = smaller_lossless(picture, len(subject.encoded.data), token) if isinstance(subject, Result) else None
-    if not has_ssimulacra2(picture.width, picture.height):
-        return Judgement(subject, None, exact)
-    decoded = subject.encoded.decoded if isinstance(subject, Result) else subject.picture
-    return Judgement(subject, ssimulacra2(picture.pixels, decoded.pixels, cancel=token), exact)
+    def _set_side(self, side: str, **changes: Any) -> None:
+        self._set(**{side: replace(self._state.side(side), **changes)})

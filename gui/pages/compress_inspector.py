@@ -1,4 +1,4 @@
-"""The inspector of the Compress page: the codec's settings, and the figures of what is on show."""
+"""The inspector of the Compress page: either side, the photo that both compress, or the file that was opened."""
 
 from __future__ import annotations
 
@@ -8,214 +8,167 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from engine.compression.settings import DEFAULT_MODEL
-from gui.controllers.compress_controller import (
-    ORIGINAL,
-    CompressController,
-    CompressState,
-    Order,
-    Result,
-    Rival,
-)
-from gui.controllers.wording import bytes_exact, bytes_short, decibels, percent, seconds, size_in_pixels
+from gui.controllers.compress_controller import CompressController, CompressState
+from gui.controllers.compress_settings import CODEC_NAMES, LEFT, ORIGINAL, RIGHT, SIDES
+from gui.controllers.wording import bytes_exact, bytes_short, size_in_pixels
+from gui.pages.compress_side import BPP, FIGURES, SIZE, CompressSide
 from gui.widgets.figure_table import FigureTable
-from gui.widgets.labeled_slider import LabeledSlider
 from gui.widgets.section import Section
-from gui.widgets.wait_bar import WaitBar
 
 if TYPE_CHECKING:
-    from engine.progress import Progress
     from gui.services.context import Services
 
-SIZE, SHARE, BPP, PSNR, MS_SSIM, VISIBLE, ENCODE, DECODE, MODEL = (
-    "File size", "Of the original", "Bits per pixel", "PSNR", "MS-SSIM", "SSIMULACRA2", "Encoding took",
-    "Decoding took", "Model",
-)  # fmt: skip
-RESULT_FIGURES = {
-    SIZE: "Exact size of the compressed file; Save writes these very bytes",
-    SHARE: "Share of the size of the file that was opened",
-    BPP: "Size of the compressed file in bits, divided by the number of pixels",
-    PSNR: "Peak signal-to-noise ratio between original and result, in decibels: higher is closer",
-    MS_SSIM: "Multi-scale structural similarity between original and result: 1 is identical",
-    VISIBLE: (
-        "How little of the damage people see, measured after the other figures: "
-        "90 looks the same, 70 is high quality, 50 medium, 30 low; it can be below 0"
-    ),
-    ENCODE: "Seconds from pixels to file",
-    DECODE: "Seconds from file to pixels",
-    MODEL: "The codec model that made the file",
-}
 HEADER_FIGURES = {
     SIZE: "Exact size of the compressed file",
     "Picture": "Width and height in pixels",
-    BPP: RESULT_FIGURES[BPP],
+    BPP: FIGURES[BPP],
     "Quality": "The setting the file was made with, 0 to 100",
-    MODEL: "The codec model that made the file",
+    "Model": "The codec model that made the file",
     "Model hash": "First digits of the hash of the model's weights",
     "Tiles": "Pieces that are coded on their own",
     "Sections": "What the file holds, with sizes",
 }
-RIVAL_FIGURES = {name: RESULT_FIGURES[name] for name in (SIZE, PSNR, MS_SSIM, VISIBLE)} | {
-    SIZE: "Exact size of the rival's file"
+LONGEST_SIDES = (None, 4096, 3840, 2560, 2048, 1920, 1600, 1280, 1024, 800, 640)
+RESAMPLES = {
+    "lanczos": "Lanczos, sharp",
+    "bicubic": "Bicubic",
+    "box": "Box, plain mean",
+    "nearest": "Nearest pixel",
 }
 
 
 class CompressInspector(QWidget):
     """Shows the settings and figures of a `CompressController` and forwards what the user changes.
 
+    Attributes:
+        panels: the sides whose settings were shown so far; that of a side that shows the original is not built.
+
     Signals:
-        save_wished(): save the compressed file.
-        export_wished(): export the decoded picture.
+        save_wished(str): save the compressed file of a side.
+        export_wished(str): export the decoded picture of a side.
     """
 
-    save_wished = Signal()
-    export_wished = Signal()
+    save_wished = Signal(str)
+    export_wished = Signal(str)
 
     def __init__(self, controller: CompressController, services: Services, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.controller = controller
         self._services = services
-        self._make_codec()
-        self._make_result()
-        self._make_saving()
-        self._lay_out()
+        self.panels: dict[str, CompressSide] = {}
+        self._sections = {side: Section("") for side in SIDES}
+        self._make_photo()
+        self._make_file()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(12)
+        for section in (self._sections[RIGHT], self._sections[LEFT], self._photo_section, self._file_section):
+            layout.addWidget(section)
+        layout.addStretch(1)
         controller.changed.connect(self._show_state)
-        controller.progressed.connect(self._on_progressed)
-        services.host.state_changed.connect(self._on_engine_changed)
         self._show_state(controller.state)
 
     # -- making
 
-    def _make_codec(self) -> None:
+    def _make_photo(self) -> None:
         controller = self.controller
-        self.model_box = QComboBox()
-        self.model_box.setAccessibleName("Codec model")
-        self.model_box.setToolTip("The learned codec that makes the file")
-        self.model_box.currentIndexChanged.connect(self._on_model_chosen)
-        self.quality = LabeledSlider("Quality", 0.0, 100.0, Order.quality, decimals=0)
-        self.quality.set_value(controller.state.order.quality, emit=False)
-        self.quality.value_changed.connect(self._on_quality)
-        self.quality.slider_released.connect(partial(controller.set_dragging, False))
+        self._photo_section = Section("Photo, both sides")
+        self.size_box = QComboBox()
+        self.size_box.setAccessibleName("Longest side")
+        self.size_box.setToolTip("Shrink the photo before it is compressed; it is never enlarged")
+        for pixels in LONGEST_SIDES:
+            self.size_box.addItem("As it is" if pixels is None else f"{pixels} pixels", pixels)
+        self.size_box.activated.connect(self._on_size_chosen)
+        self.filter_box = QComboBox()
+        self.filter_box.setAccessibleName("Resize filter")
+        for key, text in RESAMPLES.items():
+            self.filter_box.addItem(text, key)
+        self.filter_box.activated.connect(self._on_filter_chosen)
+        for text, box in (("Longest side", self.size_box), ("Filter", self.filter_box)):
+            row = QHBoxLayout()
+            label = QLabel(text)
+            label.setProperty("look", "muted")
+            label.setBuddy(box)
+            row.addWidget(label)
+            row.addWidget(box, 1)
+            self._photo_section.add(row)
+            if box is self.filter_box:
+                self._filter_label = label
         self.metadata = QCheckBox("Keep metadata")
-        self.metadata.setChecked(controller.state.order.keep_metadata)
-        self.metadata.setToolTip("Keep the photo's EXIF data, such as camera and date. The place is always left out.")
-        self.metadata.toggled.connect(controller.set_keep_metadata)
+        self.metadata.setToolTip("Keep EXIF and XMP data, such as camera, date and author")
+        self.metadata.toggled.connect(lambda keep: controller.change_shared(keep_metadata=keep))
+        self.place = QCheckBox("Keep the place it was taken")
+        self.place.setToolTip("Keep the GPS position, which tells whoever gets the file where you were")
+        self.place.toggled.connect(lambda keep: controller.change_shared(keep_place=keep))
+        self.profile = QCheckBox("Keep wide colours")
+        self.profile.setToolTip(
+            "Keep colours beyond sRGB, such as Display P3, with their profile; else convert to sRGB"
+        )
+        self.profile.toggled.connect(lambda keep: controller.change_shared(keep_profile=keep))
+        for widget in (self.metadata, self.place, self.profile):
+            self._photo_section.add(widget)
 
-    def _make_result(self) -> None:
-        controller = self.controller
-        self._status = QLabel()
-        self._status.setWordWrap(True)
-        self._status.setProperty("look", "caption")
-        self.wait = WaitBar("compression")
-        self.wait.cancelled.connect(controller.cancel)
-        self.again_button = QPushButton("Compress now")
-        self.again_button.clicked.connect(controller.encode_now)
+    def _make_file(self) -> None:
+        self._file_section = Section("Compressed file")
+        self.header = FigureTable(HEADER_FIGURES)
         self.adopt_button = QPushButton("Compress again…")
         self.adopt_button.setToolTip("Take the decoded picture as a new original")
-        self.adopt_button.clicked.connect(controller.adopt_decoded)
-        self.figures = FigureTable(RESULT_FIGURES)
-        self.header = FigureTable(HEADER_FIGURES)
-        self.rival_figures = FigureTable(RIVAL_FIGURES)
-
-    def _make_saving(self) -> None:
-        self.save_button = QPushButton("Save .lsi…")
-        self.save_button.setProperty("look", "primary")
-        self.save_button.clicked.connect(self.save_wished)
+        self.adopt_button.clicked.connect(self.controller.adopt_decoded)
+        self.save_button = QPushButton("Save a copy…")
+        self.save_button.clicked.connect(partial(self.save_wished.emit, RIGHT))
         self.export_button = QPushButton("Export picture…")
-        self.export_button.setToolTip("Save the decoded picture as PNG, JPEG, WebP or AVIF")
-        self.export_button.clicked.connect(self.export_wished)
-
-    def _lay_out(self) -> None:
-        self._codec_section = Section("Codec")
-        for widget in (self.model_box, self.quality, self.metadata):
-            self._codec_section.add(widget)
-        self._result_section = Section("Result")
-        for widget in (self.figures, self._status, self.wait, self.again_button):
-            self._result_section.add(widget)
-        self._header_section = Section("Compressed file")
-        for widget in (self.header, self.adopt_button):
-            self._header_section.add(widget)
-        self._rival_section = Section("Left side")
-        self._rival_section.add(self.rival_figures)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(12)
-        for section in (self._codec_section, self._result_section, self._header_section, self._rival_section):
-            layout.addWidget(section)
+        self.export_button.clicked.connect(partial(self.export_wished.emit, RIGHT))
         buttons = QHBoxLayout()
         buttons.addWidget(self.save_button, 1)
         buttons.addWidget(self.export_button, 1)
-        layout.addLayout(buttons)
-        layout.addStretch(1)
+        for item in (self.header, buttons, self.adopt_button):
+            self._file_section.add(item)
+
+    def panel(self, side: str) -> CompressSide:
+        """The settings of a side, built when they are first asked for."""
+        if side not in self.panels:
+            panel = self.panels[side] = CompressSide(self.controller, side, self._services)
+            panel.save_wished.connect(partial(self.save_wished.emit, side))
+            panel.export_wished.connect(partial(self.export_wished.emit, side))
+            self._sections[side].add(panel)
+        return self.panels[side]
 
     # -- showing
 
     @Slot(object)
     def _show_state(self, state: CompressState) -> None:
-        self._show_codec(state)
-        self._show_result(state)
-        self._show_header(state)
-        self._show_rival(state)
-        self._show_wait(state)
-        for button in (self.save_button, self.export_button):
-            button.setEnabled(state.saveable)
+        for side in SIDES:
+            codec = state.settings.side(side).codec
+            visible = state.file is None and codec != ORIGINAL
+            if visible:
+                self.panel(side)
+            letter, place = ("A", "left") if side == LEFT else ("B", "right")
+            self._sections[side].set_title(f"{letter}, {place}: {CODEC_NAMES[codec]}")
+            self._sections[side].setVisible(visible)
+        self._photo_section.setVisible(state.file is None)
+        self._file_section.setVisible(state.file is not None)
+        self._show_photo(state)
+        self._show_file(state)
 
-    def _show_codec(self, state: CompressState) -> None:
-        editable = state.file is None
-        known = tuple(self.model_box.itemData(index) for index in range(self.model_box.count()))
-        self.model_box.blockSignals(True)
-        if known != state.models:
-            self.model_box.clear()
-            for name in state.models:
-                self.model_box.addItem(name, name)
-        self.model_box.setCurrentIndex(self.model_box.findData(state.model))
-        self.model_box.blockSignals(False)
-        self.quality.set_value(state.order.quality, emit=False)
-        self._codec_section.setVisible(editable)
+    def _show_photo(self, state: CompressState) -> None:
+        shared = state.settings.shared
+        self.size_box.setCurrentIndex(max(0, self.size_box.findData(shared.longest_side)))
+        self.filter_box.setCurrentIndex(self.filter_box.findData(shared.resample))
+        for widget in (self.filter_box, self._filter_label):
+            widget.setVisible(shared.longest_side is not None)
+        wide = state.source is not None and state.source.profile is not None
+        for box, wanted, there in (
+            (self.metadata, shared.keep_metadata, True),
+            (self.place, shared.keep_place, shared.keep_metadata),
+            (self.profile, shared.keep_profile, wide),
+        ):
+            box.blockSignals(True)
+            box.setChecked(wanted)
+            box.blockSignals(False)
+            box.setEnabled(there)
 
-    def _show_result(self, state: CompressState) -> None:
-        self._result_section.setVisible(state.file is None)
-        result, picture = state.result, state.picture
-        if result is None or picture is None:
-            self.figures.set_values({})
-        else:
-            encoded, size = result.encoded, len(result.encoded.data)
-            self.figures.set_values(
-                {
-                    SIZE: bytes_exact(size),
-                    SHARE: percent(size, picture.stored_bytes) if picture.stored_bytes else "",
-                    BPP: f"{encoded.bits_per_pixel:.3f}",
-                    PSNR: decibels(encoded.psnr),
-                    MS_SSIM: f"{encoded.ms_ssim:.4f}",
-                    VISIBLE: _visible(state, result),
-                    ENCODE: seconds(encoded.seconds_encode),
-                    DECODE: seconds(encoded.seconds_decode),
-                    MODEL: result.order.model or DEFAULT_MODEL,
-                }
-            )
-        self.figures.set_stale(not state.current)
-        self._status.setText(self._status_text(state))
-
-    def _status_text(self, state: CompressState, doing: str = "") -> str:
-        if state.busy:
-            if self._services.host.state == "loading":
-                return "Waiting for the engine to load…"
-            doing = f"{doing.rstrip('.…')}…" if doing else "Compressing…" if state.result is None else "Updating…"
-            old = "" if state.result is None else f" The figures above are of quality {state.result.order.quality:.0f}."
-            return doing + old
-        if state.result is None:
-            return "Not compressed yet." if state.picture is not None else "Open, drop or paste a photo."
-        if state.stopped:
-            return f"Stopped. Picture and figures are of quality {state.result.order.quality:.0f}."
-        judgement = state.judgement_of(state.result)
-        if judgement is not None and judgement.lossless is not None:
-            return judgement.lossless.sentence
-        text = "Exact figures of the whole picture and file on show."
-        return text + " A large photo is compressed again when the slider rests." if state.large else text
-
-    def _show_header(self, state: CompressState) -> None:
+    def _show_file(self, state: CompressState) -> None:
         file = state.file
-        self._header_section.setVisible(file is not None)
         if file is None:
             return
         header = file.header
@@ -225,57 +178,19 @@ class CompressInspector(QWidget):
                 "Picture": size_in_pixels(header.width, header.height),
                 BPP: f"{header.bits_per_pixel:.3f}",
                 "Quality": f"{header.quality:g}",
-                MODEL: header.model_name,
+                "Model": header.model_name,
                 "Model hash": header.model_hash[:12],
                 "Tiles": f"{header.tiles[0]} × {header.tiles[1]}",
                 "Sections": "\n".join(f"{section.name}: {bytes_short(section.bytes)}" for section in header.sections),
             }
         )
 
-    def _show_rival(self, state: CompressState) -> None:
-        rival = state.rival if state.rival is not None and state.rival.codec == state.left_side else None
-        self._rival_section.setVisible(state.file is None and state.left_side != ORIGINAL)
-        if rival is None:
-            self.rival_figures.set_values({})
-        else:
-            self.rival_figures.set_values(
-                {
-                    SIZE: bytes_exact(rival.size),
-                    PSNR: decibels(rival.psnr),
-                    MS_SSIM: f"{rival.ms_ssim:.4f}",
-                    VISIBLE: _visible(state, rival),
-                }
-            )
-        self.rival_figures.set_stale(not state.rival_current)
-
-    def _show_wait(self, state: CompressState) -> None:
-        self.again_button.setVisible(state.stopped and not state.busy and state.picture is not None)
-        self.wait.set_busy(state.busy)
-
-    @Slot(object)
-    def _on_progressed(self, progress: Progress) -> None:
-        self.wait.show_progress(progress)
-        self._status.setText(self._status_text(self.controller.state, progress.message))
-
-    @Slot()
-    def _on_engine_changed(self) -> None:
-        self._show_result(self.controller.state)
-
     # -- what the user does
 
-    @Slot(float)
-    def _on_quality(self, quality: float) -> None:
-        self.controller.set_dragging(self.quality.dragging)
-        self.controller.set_quality(quality)
+    @Slot(int)
+    def _on_size_chosen(self, index: int) -> None:
+        self.controller.change_shared(longest_side=self.size_box.itemData(index))
 
     @Slot(int)
-    def _on_model_chosen(self, index: int) -> None:
-        self.controller.set_model(self.model_box.itemData(index))
-
-
-def _visible(state: CompressState, subject: Result | Rival) -> str:
-    """SSIMULACRA2 of exactly this result or rival; a dash where it is not defined or was not measured in time."""
-    judgement = state.judgement_of(subject)
-    if judgement is None:
-        return "measuring…" if state.current else ""
-    return "" if judgement.ssimulacra2 is None else f"{judgement.ssimulacra2:.1f}"
+    def _on_filter_chosen(self, index: int) -> None:
+        self.controller.change_shared(resample=self.filter_box.itemData(index))

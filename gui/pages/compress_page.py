@@ -8,14 +8,25 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QAction, QKeySequence, QShowEvent
-from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QSplitter,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
-from gui.controllers.batch_controller import BatchController
-from gui.controllers.compress_controller import ORIGINAL, CompressController, CompressState
+from gui.controllers.batch_controller import BatchController, BatchOrder
+from gui.controllers.compress_controller import CompressController, CompressState
+from gui.controllers.compress_settings import CODEC_NAMES, LEFT, ORIGINAL, RIGHT, SIDES, SUFFIXES
 from gui.controllers.wording import bytes_short, size_in_pixels
 from gui.pages.actions import make_action
 from gui.pages.clipboard import NOTHING, clipboard_files, clipboard_image
 from gui.pages.compress_inspector import CompressInspector
+from gui.pages.compress_side import side_label
 from gui.pages.samples import sample_paths
 from gui.widgets.batch_panel import BatchPanel
 from gui.widgets.divider_view import DividerView
@@ -29,14 +40,6 @@ if TYPE_CHECKING:
     from engine.image import Picture
     from gui.services.context import Services
 
-SIDES = {
-    ORIGINAL: "Original",
-    "jpeg": "JPEG at same size",
-    "webp": "WebP at same size",
-    "avif": "AVIF at same size",
-    "jxl": "JPEG XL at same size",
-}
-RIVAL_NAMES = {"jpeg": "JPEG", "webp": "WebP", "avif": "AVIF", "jxl": "JPEG XL"}
 EXPORT_FILTERS = "PNG, lossless (*.png);;JPEG (*.jpg);;WebP (*.webp);;AVIF (*.avif)"
 OPEN_FILTER = (
     "Pictures and compressed files"
@@ -61,12 +64,14 @@ class CompressPage(QWidget):
         )
 
         self.view = DividerView()
-        self.side_box = QComboBox()
-        self.side_box.setAccessibleName("Left side")
-        self.side_box.setToolTip("What the compressed picture is compared with")
-        for key, text in SIDES.items():
-            self.side_box.addItem(text, key)
-        self.side_box.currentIndexChanged.connect(self._on_side_chosen)
+        self.codec_boxes = {side: self._codec_box(side) for side in SIDES}
+        self.swap_button = QToolButton()
+        self.swap_button.setProperty("look", "flat")
+        self.swap_button.setAccessibleName("Swap the sides")
+        self.swap_button.setToolTip("Swap the sides (X)")
+        self.swap_button.setShortcut("X")
+        services.theme.bind_icon(self.swap_button, "swap", "text", 18)
+        self.swap_button.clicked.connect(controller.swap)
         self._caption = ElidedLabel()
         self._caption.setProperty("look", "muted")
         self.samples = SampleStrip(services, "Samples")
@@ -96,7 +101,7 @@ class CompressPage(QWidget):
         paths = sample_paths("photos")
         self.samples.set_paths(paths)
         state = self.controller.state
-        if paths and state.picture is None and state.file is None and not state.opening:
+        if paths and state.source is None and state.file is None and not state.opening:
             self.controller.open_path(paths[0])
 
     @cached_property
@@ -149,10 +154,14 @@ class CompressPage(QWidget):
         bar = QHBoxLayout()
         bar.setContentsMargins(12, 8, 12, 8)
         bar.setSpacing(8)
-        label = QLabel("Left side")
-        label.setBuddy(self.side_box)
-        bar.addWidget(label)
-        bar.addWidget(self.side_box)
+        for side, letter in ((LEFT, "A"), (RIGHT, "B")):
+            label = QLabel(letter)
+            label.setProperty("look", "muted")
+            label.setBuddy(self.codec_boxes[side])
+            bar.addWidget(label)
+            bar.addWidget(self.codec_boxes[side])
+            if side == LEFT:
+                bar.addWidget(self.swap_button)
         bar.addWidget(self._caption, 1)
         self.zoom_bar = ZoomBar(self.view.transform)
         bar.addWidget(self.zoom_bar)
@@ -174,14 +183,31 @@ class CompressPage(QWidget):
         layout.addWidget(self._split)
         self.setFocusProxy(self.view)
 
+    def _codec_box(self, side: str) -> QComboBox:
+        box = QComboBox()
+        name = "left" if side == LEFT else "right"
+        box.setAccessibleName(f"Codec of the {name} side")
+        box.setToolTip(f"What is shown at the {name} of the divider")
+        for codec, text in CODEC_NAMES.items():
+            if codec != ORIGINAL or side == LEFT:
+                box.addItem(text, codec)
+        box.activated.connect(partial(self._on_codec_chosen, side))
+        return box
+
     def _make_actions(self) -> None:
         keys, theme = QKeySequence.StandardKey, self._services.theme
-        self._save_action = make_action(self, theme, "Save .lsi…", "save", self._on_save, keys.Save)
-        self._export_action = make_action(self, theme, "Export picture…", "export", self._on_export, "Ctrl+E")
+        self._save_action = make_action(self, theme, "Save B…", "save", partial(self._on_save, RIGHT), keys.Save)
+        self._export_action = make_action(
+            self, theme, "Export picture B…", "export", partial(self._on_export, RIGHT), "Ctrl+E"
+        )
+        self._undo = make_action(self, theme, "Undo", "undo", self.controller.undo, keys.Undo)
+        self._redo = make_action(self, theme, "Redo", "redo", self.controller.redo, keys.Redo)
         self._actions = [
             make_action(self, theme, "Open…", "open", self._on_open, keys.Open),
             self._save_action,
             self._export_action,
+            self._undo,
+            self._redo,
             make_action(self, theme, "Batch…", "batch", self._on_batch, "Ctrl+B"),
         ]
 
@@ -190,48 +216,40 @@ class CompressPage(QWidget):
     @Slot(object)
     def _show_state(self, state: CompressState) -> None:
         self._show_pictures(state)
-        self.side_box.setEnabled(state.file is None)
-        self.side_box.blockSignals(True)
-        self.side_box.setCurrentIndex(self.side_box.findData(state.left_side))
-        self.side_box.blockSignals(False)
-        picture = state.picture or (state.file.picture if state.file else None)
-        parts = [f"Opening {state.opening}…"] if state.opening else []
-        if picture is not None:
-            size = state.picture.stored_bytes if state.picture else None
-            parts += [state.title, size_in_pixels(picture.width, picture.height)]
-            parts += [bytes_short(size)] if size else []
-            parts += list(state.picture.notes) if state.picture else []
-        self._caption.setText(" · ".join(parts))
+        for side, box in self.codec_boxes.items():
+            box.setEnabled(state.file is None)
+            box.setCurrentIndex(box.findData(state.settings.side(side).codec))
+        self.swap_button.setEnabled(state.file is None and state.settings.left.makes_file)
+        self._caption.setText(" · ".join(_caption(state)))
         for action in (self._save_action, self._export_action):
-            action.setEnabled(state.saveable)
+            action.setEnabled(state.saveable(RIGHT))
+        self._undo.setEnabled(state.can_undo)
+        self._redo.setEnabled(state.can_redo)
 
     def _show_pictures(self, state: CompressState) -> None:
         """Give the view its two pictures."""
-        original = left = state.picture
-        left_label = "Original"
-        if state.left_side != ORIGINAL and state.rival is not None and state.rival.codec == state.left_side:
-            left = state.rival.picture
-            left_label = f"{RIVAL_NAMES[state.rival.codec]}, {bytes_short(state.rival.size)}"
-            if not state.rival_current:
-                left_label += " · updating…"
-            elif state.result is not None and state.rival.size > len(state.result.encoded.data):
-                left_label += ", its smallest"
-        elif state.picture is not None and state.picture.stored_bytes:
-            left_label = f"Original, {bytes_short(state.picture.stored_bytes)}"
+        original = state.picture
         if state.file is not None:
-            right, right_label = state.file.picture, f"{state.title}, {bytes_short(len(state.file.data))}"
-        elif state.result is not None:
-            encoded = state.result.encoded
-            right, right_label = encoded.decoded, f"Latent Studio, {bytes_short(len(encoded.data))}"
-            right_label += " · updating…" if state.busy else ""
-        else:
-            right, right_label = None, ""
-        self._pyramids.keep(picture for picture in (original, left, right) if picture is not None)
-        right_pyramid = self._pyramid(right)
-        if right is not None and right_pyramid is None:
-            right_pyramid = self.view.right  # until the new one is ready
-        self.view.set_pictures(self._pyramid(left), right_pyramid, self._pyramid(original))
-        self.view.set_labels(left_label, right_label, "Compressing…" if state.busy else "")
+            self._pyramids.keep([state.file.picture])
+            self.view.set_pictures(None, self._pyramid(state.file.picture), None)
+            self.view.set_labels("", f"{state.title}, {bytes_short(len(state.file.data))}")
+            return
+        shown: dict[str, Picture | None] = {}
+        for side in SIDES:
+            result = state.side(side).result
+            decoded = None if result is None else result.encoded.decoded
+            # A result from before the photo was cropped or shrunk has another size.
+            fits = decoded is not None and original is not None and decoded.pixels.shape == original.pixels.shape
+            shown[side] = (decoded if fits else None) if state.settings.side(side).makes_file else original
+        self._pyramids.keep(picture for picture in (original, *shown.values()) if picture is not None)
+        ready = {side: self._pyramid(picture) for side, picture in shown.items()}
+        for side, before in ((LEFT, self.view.left), (RIGHT, self.view.right)):
+            if shown[side] is not None and ready[side] is None:
+                ready[side] = before  # until the new one is ready
+        waiting = "Compressing…" if state.right.busy else ""
+        left = ready[LEFT] or self._pyramid(original)
+        self.view.set_pictures(left, ready[RIGHT], self._pyramid(original))
+        self.view.set_labels(side_label(state, LEFT), side_label(state, RIGHT), waiting)
 
     def _pyramid(self, picture: Picture | None) -> Pyramid | None:
         """The picture ready for painting; a large one is made ready in the background: None until then."""
@@ -249,9 +267,8 @@ class CompressPage(QWidget):
 
     # -- what the user does
 
-    @Slot(int)
-    def _on_side_chosen(self, index: int) -> None:
-        self.controller.set_left_side(self.side_box.itemData(index))
+    def _on_codec_chosen(self, side: str, index: int) -> None:
+        self.controller.set_codec(side, self.codec_boxes[side].itemData(index))
 
     @Slot()
     def _on_open(self) -> None:
@@ -259,23 +276,25 @@ class CompressPage(QWidget):
         if path:
             self.open_paths([Path(path)])
 
-    @Slot()
-    def _on_save(self) -> None:
-        suggestion = str(Path(self._folder()) / f"{self.controller.suggested_stem()}.lsi")
+    def _on_save(self, side: str) -> None:
+        suffix = self.controller.suffix(side)
+        name = f"{self.controller.suggested_stem()}{suffix}"
+        if suffix != SUFFIXES["lsi"]:
+            # Another name than the photo's own, which often lies in the same folder.
+            name = f"{self.controller.suggested_stem()}-compressed{suffix}"
+        codec = next(text for codec, text in CODEC_NAMES.items() if SUFFIXES.get(codec) == suffix)
         path, _ = QFileDialog.getSaveFileName(
-            self, "Save the compressed file", suggestion, "Latent Studio image (*.lsi)"
+            self, "Save the compressed file", str(Path(self._folder()) / name), f"{codec} (*{suffix})"
         )
         if path:
-            self.controller.save_file(Path(path) if Path(path).suffix else Path(path).with_suffix(".lsi"))
+            self.controller.save_file(Path(path) if Path(path).suffix else Path(path).with_suffix(suffix), side)
 
-    @Slot()
-    def _on_export(self) -> None:
-        # Another name than the photo's own, which often lies in the same folder.
+    def _on_export(self, side: str) -> None:
         suggestion = str(Path(self._folder()) / f"{self.controller.suggested_stem()}-decoded.png")
         path, chosen = QFileDialog.getSaveFileName(self, "Export the decoded picture", suggestion, EXPORT_FILTERS)
         if path:
             suffix = chosen[chosen.rindex("*.") + 1 : -1] if "*." in chosen else ".png"
-            self.controller.export_picture(Path(path) if Path(path).suffix else Path(path).with_suffix(suffix))
+            self.controller.export_picture(Path(path) if Path(path).suffix else Path(path).with_suffix(suffix), side)
 
     @Slot()
     def _on_batch(self) -> None:
@@ -285,7 +304,9 @@ class CompressPage(QWidget):
 
     @Slot()
     def _on_batch_start(self) -> None:
-        self.batch.start(self.controller.state.order)
+        right = self.controller.state.settings.right
+        shared = self.controller.state.settings.shared
+        self.batch.start(BatchOrder(right.quality, right.model, shared.keep_metadata))
 
     @Slot()
     def _on_batch_rows(self) -> None:
@@ -299,3 +320,19 @@ class CompressPage(QWidget):
 
     def _folder(self) -> str:
         return self._services.settings.current.last_folder or str(Path.home())
+
+
+def _caption(state: CompressState) -> list[str]:
+    """What is open, in parts: name, size in pixels (before and after it was cropped or shrunk), bytes, notes."""
+    parts = [f"Opening {state.opening}…"] if state.opening else []
+    if state.file is not None:
+        return [*parts, state.title, size_in_pixels(state.file.picture.width, state.file.picture.height)]
+    source, picture = state.source, state.picture
+    if source is None:
+        return parts
+    size = size_in_pixels(source.width, source.height)
+    if picture is not None and (picture.width, picture.height) != (source.width, source.height):
+        size = f"{size} → {size_in_pixels(picture.width, picture.height)}"
+    parts += [state.title, size]
+    parts += [bytes_short(source.stored_bytes)] if source.stored_bytes else []
+    return [*parts, *source.notes]

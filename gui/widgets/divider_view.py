@@ -90,6 +90,11 @@ class DividerView(ImageCanvas):
             self.update()
 
     @property
+    def left(self) -> Pyramid | None:
+        """What is shown at the left."""
+        return self._left
+
+    @property
     def right(self) -> Pyramid | None:
         """What is shown at the right."""
         return self._right

@@ -58,6 +58,14 @@ class Section(QWidget):
         self._header.toggled.connect(self._on_toggled)
         self._reset.clicked.connect(self.reset_requested)
 
+    def set_title(self, title: str) -> None:
+        """Give the section another heading."""
+        if title != self.title:
+            self.title = title
+            self._header.setText(title)
+            self._header.setAccessibleName(f"{title}, section")
+            self._reset.setAccessibleName(f"Reset {title}")
+
     @property
     def expanded(self) -> bool:
         """Whether the body is shown."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,13 +16,17 @@ from PySide6.QtWidgets import QAbstractButton, QAbstractSlider, QAbstractSpinBox
 from pytestqt.qtbot import QtBot
 
 from engine.compression import DEFAULT_MODEL, inspect
+from engine.compression.settings import Target
 from engine.image import open_picture
 from engine.paths import resources, user_folder
-from gui.controllers import compress_controller
+from gui.controllers import compress_lane
+from gui.controllers.batch_controller import BatchOrder
 from gui.controllers.compress_controller import CompressController, CompressState
+from gui.controllers.compress_settings import LEFT, OURS, RIGHT, Crop, Focus, SideSettings
+from gui.controllers.rate_curves import CODECS, RateCurves
 from gui.controllers.wording import bytes_exact
-from gui.pages.compress_inspector import BPP, MODEL, MS_SSIM, PSNR, SHARE, SIZE, VISIBLE
 from gui.pages.compress_page import CompressPage
+from gui.pages.compress_side import BPP, MADE, MS_SSIM, PSNR, SHARE, SIZE, VISIBLE
 from gui.pages.samples import sample_paths
 from gui.services.context import Services
 from gui.services.notices import Notice
@@ -116,30 +119,30 @@ def test_opens_with_a_sample_and_exact_figures(qtbot: QtBot, page: CompressPage)
     if not sample_paths("photos"):
         pytest.skip("no sample photos are bundled")
     wait_current(qtbot, page)
-    result = page.controller.state.result
+    result = page.controller.state.right.result
     assert result is not None
-    assert page.inspector().figures.value(SIZE) == bytes_exact(len(result.encoded.data))
+    assert page.inspector().panel(RIGHT).figures.value(SIZE) == bytes_exact(len(result.encoded.data))
     assert page.view.divided
-    for name in (SHARE, BPP, PSNR, MS_SSIM, MODEL):
-        assert page.inspector().figures.value(name) != "–"
+    for name in (SHARE, BPP, PSNR, MS_SSIM, MADE):
+        assert page.inspector().panel(RIGHT).figures.value(name) != "–"
 
 
 def test_figures_follow_the_last_value_of_a_drag(qtbot: QtBot, page: CompressPage, photo: Path) -> None:
     open_and_wait(qtbot, page, photo)
-    before = page.inspector().figures.value(SIZE)
+    before = page.inspector().panel(RIGHT).figures.value(SIZE)
     for value in (60, 72, 85, 90, 97):
-        page.inspector().quality.set_value(value)
+        page.inspector().panel(RIGHT).quality.set_value(value)
         assert not page.controller.state.current
     assert "updating" in page.view._right_label
-    assert page.inspector().figures.stale
-    assert "Updating" in page.inspector()._status.text()
+    assert page.inspector().panel(RIGHT).figures.stale
+    assert "Updating" in page.inspector().panel(RIGHT).status.text()
     wait_current(qtbot, page)
-    result = page.controller.state.result
+    result = page.controller.state.right.result
     assert result is not None
-    assert result.order.quality == 97
+    assert result.wish.settings.quality == 97
     assert inspect(result.encoded.data).quality == 97
-    assert page.inspector().figures.value(SIZE) == bytes_exact(len(result.encoded.data)) != before
-    assert not page.inspector().figures.stale
+    assert page.inspector().panel(RIGHT).figures.value(SIZE) == bytes_exact(len(result.encoded.data)) != before
+    assert not page.inspector().panel(RIGHT).figures.stale
     assert "updating" not in page.view._right_label
 
 
@@ -148,28 +151,30 @@ def test_while_the_slider_is_held_running_work_is_finished_and_the_last_value_fo
 ) -> None:
     open_and_wait(qtbot, page, photo)
     qualities = []
-    page.controller.changed.connect(lambda state: qualities.append(state.result and state.result.order.quality))
+    page.controller.changed.connect(
+        lambda state: qualities.append(state.right.result and state.right.result.wish.settings.quality)
+    )
     page.controller.set_dragging(True)
     for value in (60, 61, 62, 63, 64):
         page.controller.set_quality(value)
-    assert page.controller._again
+    assert page.controller._lanes[RIGHT]._waiting
     qtbot.waitUntil(lambda: page.controller.state.current, timeout=PATIENCE)
     assert [value for value in dict.fromkeys(qualities) if value] == [50, 60, 64]
 
 
 def test_going_back_to_a_quality_is_instant(qtbot: QtBot, page: CompressPage, photo: Path) -> None:
     open_and_wait(qtbot, page, photo)
-    first = page.controller.state.result
-    page.inspector().quality.set_value(80)
+    first = page.controller.state.right.result
+    page.inspector().panel(RIGHT).quality.set_value(80)
     wait_current(qtbot, page)
-    page.inspector().quality.set_value(50)
+    page.inspector().panel(RIGHT).quality.set_value(50)
     assert page.controller.state.current
-    assert page.controller.state.result is first
+    assert page.controller.state.right.result is first
 
 
 def test_quality_is_remembered_for_the_next_session(qtbot: QtBot, page: CompressPage, services: Services) -> None:
-    page.inspector().quality.set_value(33)
-    assert CompressController(services, page).state.order.quality == 33
+    page.inspector().panel(RIGHT).quality.set_value(33)
+    assert CompressController(services, page).state.settings.right.quality == 33
 
 
 def test_transparency_survives(qtbot: QtBot, page: CompressPage, tmp_path: Path) -> None:
@@ -188,7 +193,7 @@ def test_saved_file_is_the_one_shown_and_opens_to_the_same_pixels(
     qtbot: QtBot, page: CompressPage, photo: Path, tmp_path: Path
 ) -> None:
     open_and_wait(qtbot, page, photo)
-    result = page.controller.state.result
+    result = page.controller.state.right.result
     assert result is not None
     target = tmp_path / "saved.lsi"
     with qtbot.waitSignal(page._services.notices.posted, timeout=PATIENCE):
@@ -201,13 +206,13 @@ def test_saved_file_is_the_one_shown_and_opens_to_the_same_pixels(
     np.testing.assert_array_equal(file.picture.pixels, result.encoded.decoded.pixels)
     assert page.inspector().header.value("Picture") == "144 × 96"
     assert page.inspector().header.value(SIZE) == bytes_exact(len(result.encoded.data))
-    assert page.inspector()._header_section.isVisibleTo(page.inspector())
-    assert not page.inspector()._codec_section.isVisibleTo(page.inspector())
+    assert page.inspector()._file_section.isVisibleTo(page.inspector())
+    assert not page.inspector()._sections[RIGHT].isVisibleTo(page.inspector())
 
 
 def test_exported_png_holds_the_decoded_pixels(qtbot: QtBot, page: CompressPage, photo: Path, tmp_path: Path) -> None:
     open_and_wait(qtbot, page, photo)
-    result = page.controller.state.result
+    result = page.controller.state.right.result
     assert result is not None
     target = tmp_path / "decoded.png"
     with qtbot.waitSignal(page._services.notices.posted, timeout=PATIENCE):
@@ -221,11 +226,11 @@ def wait_judged(qtbot: QtBot, page: CompressPage) -> float:
 
     def judged() -> bool:
         state = controller.state
-        return state.current and state.result is not None and state.judgement_of(state.result) is not None
+        return state.current and state.right.result is not None and state.judgement_of(state.right.result) is not None
 
     qtbot.waitUntil(judged, timeout=PATIENCE)
-    assert controller.state.result is not None
-    judgement = controller.state.judgement_of(controller.state.result)
+    assert controller.state.right.result is not None
+    judgement = controller.state.judgement_of(controller.state.right.result)
     assert judgement is not None and judgement.ssimulacra2 is not None
     return judgement.ssimulacra2
 
@@ -235,63 +240,238 @@ def test_ssimulacra2_follows_the_other_figures_and_is_of_the_result_on_show(
 ) -> None:
     from engine.evaluation.ssimulacra2 import ssimulacra2
 
-    figures = page.inspector().figures
+    figures = page.inspector().panel(RIGHT).figures
     shown: dict[float, set[str]] = {}  # quality of the result on show -> what the row said
 
     def note(state: CompressState) -> None:
-        if state.result is not None:
-            shown.setdefault(state.result.order.quality, set()).add(figures.value(VISIBLE))
+        if state.right.result is not None:
+            shown.setdefault(state.right.result.wish.settings.quality, set()).add(figures.value(VISIBLE))
 
     page.controller.changed.connect(note)
     open_and_wait(qtbot, page, photo)
     assert figures.value(PSNR) != "–" and "measuring…" in shown[50.0]
     expected = {}
     for quality in (50.0, 5.0, 95.0):
-        page.inspector().quality.set_value(quality)
+        page.inspector().panel(RIGHT).quality.set_value(quality)
         value = wait_judged(qtbot, page)
         state = page.controller.state
-        assert state.picture is not None and state.result is not None
-        assert value == ssimulacra2(state.picture.pixels, state.result.encoded.decoded.pixels)
+        assert state.picture is not None and state.right.result is not None
+        assert value == ssimulacra2(state.picture.pixels, state.right.result.encoded.decoded.pixels)
         expected[quality] = f"{value:.1f}"
         assert figures.value(VISIBLE) == expected[quality]
     # Going back shows the figure that is known, and while others are wanted nothing of another result is shown.
-    page.inspector().quality.set_value(50)
+    page.inspector().panel(RIGHT).quality.set_value(50)
     assert page.controller.state.current and figures.value(VISIBLE) == expected[50.0]
-    page.inspector().quality.set_value(20)
+    page.inspector().panel(RIGHT).quality.set_value(20)
     assert figures.stale and figures.value(VISIBLE) == expected[50.0]
-    page.inspector().quality.set_value(30)
+    page.inspector().panel(RIGHT).quality.set_value(30)
     wait_judged(qtbot, page)
     for quality, texts in shown.items():
         assert texts <= {"–", "measuring…", expected.get(quality, figures.value(VISIBLE))}
 
 
-def test_a_rival_is_judged_too_and_tiny_pictures_are_not(qtbot: QtBot, page: CompressPage, photo: Path) -> None:
+def choose_codec(page: CompressPage, side: str, codec: str) -> None:
+    box = page.codec_boxes[side]
+    box.setCurrentIndex(box.findData(codec))
+    box.activated.emit(box.currentIndex())
+
+
+def test_both_sides_are_judged_and_tiny_pictures_are_not(qtbot: QtBot, page: CompressPage, photo: Path) -> None:
     open_and_wait(qtbot, page, photo)
-    page.side_box.setCurrentIndex(page.side_box.findData("jpeg"))
-    row = page.inspector().rival_figures
-    qtbot.waitUntil(lambda: row.value(VISIBLE) not in ("–", "measuring…"), timeout=PATIENCE)
-    assert float(row.value(VISIBLE)) <= 100
+    choose_codec(page, LEFT, "jpeg")
+    figures = page.inspector().panel(LEFT).figures
+    qtbot.waitUntil(lambda: figures.value(VISIBLE) not in ("–", "measuring…"), timeout=PATIENCE)
+    assert float(figures.value(VISIBLE)) <= 100
     tiny = photo.with_name("tiny.png")
     Image.new("RGB", (7, 20), (90, 120, 30)).save(tiny)
     open_and_wait(qtbot, page, tiny)
-    qtbot.waitUntil(lambda: page.inspector().figures.value(VISIBLE) == "–", timeout=PATIENCE)
-    assert page.inspector().figures.value(PSNR) != "–"
+    qtbot.waitUntil(lambda: page.inspector().panel(RIGHT).figures.value(VISIBLE) == "–", timeout=PATIENCE)
+    assert page.inspector().panel(RIGHT).figures.value(PSNR) != "–"
 
 
-@pytest.mark.parametrize("codec", ["jpeg", "webp", "avif", "jxl"])
-def test_a_rival_of_the_same_size_appears_at_the_left(
-    qtbot: QtBot, page: CompressPage, photo: Path, codec: str
+@pytest.mark.parametrize("codec", ["jpeg", "webp", "avif", "jxl", "png"])
+def test_each_side_has_a_codec_of_its_own_and_its_file_is_saved_byte_for_byte(
+    qtbot: QtBot, page: CompressPage, photo: Path, tmp_path: Path, codec: str
 ) -> None:
     open_and_wait(qtbot, page, photo)
-    page.side_box.setCurrentIndex(page.side_box.findData(codec))
-    qtbot.waitUntil(lambda: page.controller.state.rival_current, timeout=PATIENCE)
-    rival = page.controller.state.rival
-    assert rival is not None
-    assert rival.codec == codec
-    assert page.inspector().rival_figures.value(SIZE) == bytes_exact(rival.size)
-    page.inspector().quality.set_value(80)
-    assert not page.controller.state.rival_current
-    qtbot.waitUntil(lambda: page.controller.state.rival_current, timeout=PATIENCE)
+    ours = page.controller.state.right.result
+    choose_codec(page, LEFT, codec)
+    wait_current(qtbot, page)
+    state = page.controller.state
+    assert state.left.result is not None
+    assert state.right.result is ours, "the other side stays as it is"
+    assert page.inspector().panel(LEFT).figures.value(SIZE) == bytes_exact(state.left.result.size)
+    assert page.inspector().panel(RIGHT).figures.value(SIZE) != page.inspector().panel(LEFT).figures.value(SIZE)
+    target = tmp_path / f"left{page.controller.suffix(LEFT)}"
+    with qtbot.waitSignal(page._services.notices.posted, timeout=PATIENCE):
+        page.controller.save_file(target, LEFT)
+    np.testing.assert_array_equal(open_picture(target).pixels, state.left.result.encoded.decoded.pixels)
+    with Image.open(target) as image:
+        assert image.format == {"jpeg": "JPEG", "jxl": "JXL"}.get(codec, codec.upper())
+
+
+@pytest.mark.parametrize("codec", ["jpeg", "webp", "avif"])
+def test_a_side_follows_the_size_of_the_other(qtbot: QtBot, page: CompressPage, photo: Path, codec: str) -> None:
+    controller = page.controller
+    open_and_wait(qtbot, page, photo)
+    controller.set_quality(85)
+    choose_codec(page, LEFT, codec)
+    controller.set_same_size(LEFT, True)
+    wait_current(qtbot, page)
+
+    def sizes() -> tuple[int, int]:
+        left, right = controller.state.left.result, controller.state.right.result
+        assert left is not None and right is not None
+        return left.size, right.size
+
+    first = sizes()
+    assert 0.9 * first[1] <= first[0] <= first[1]
+    controller.set_quality(95)
+    assert not controller.state.left.current, "what it follows is not known yet"
+    wait_current(qtbot, page)
+    second = sizes()
+    assert second[1] > first[1]
+    assert 0.9 * second[1] <= second[0] <= second[1]
+    # Only one side can follow the other.
+    controller.set_same_size(RIGHT, True)
+    assert not controller.state.settings.left.same_size
+    wait_current(qtbot, page)
+
+
+def test_sides_are_swapped_without_work_and_copied_with_undo(qtbot: QtBot, page: CompressPage, photo: Path) -> None:
+    controller = page.controller
+    open_and_wait(qtbot, page, photo)
+    choose_codec(page, LEFT, "webp")
+    wait_current(qtbot, page)
+    before = controller.state
+    QTest.mouseClick(page.swap_button, Qt.MouseButton.LeftButton)
+    assert controller.state.current
+    assert controller.state.left.result is before.right.result
+    assert controller.state.right.result is before.left.result
+    controller.copy_to_other(RIGHT)
+    assert controller.state.settings.left.codec == "webp"
+    controller.undo()
+    assert controller.state.settings.left.codec == OURS
+    assert controller.state.current, "what was on show a moment ago is still at hand"
+    controller.undo()
+    assert controller.state.settings == before.settings
+    controller.redo()
+    controller.redo()
+    assert not controller.state.can_redo
+    assert controller.state.settings.left.codec == "webp"
+
+
+def test_a_drag_is_one_step_of_undo(qtbot: QtBot, page: CompressPage, photo: Path) -> None:
+    controller, slider = page.controller, page.inspector().panel(RIGHT).quality
+    open_and_wait(qtbot, page, photo)
+    slider._slider.setSliderDown(True)
+    for value in (55, 60, 70):
+        slider.set_value(value)
+    slider._slider.setSliderDown(False)
+    slider.set_value(90)
+    assert controller.state.settings.right.quality == 90
+    controller.undo()
+    assert controller.state.settings.right.quality == 70
+    assert slider.value == 70
+    controller.undo()
+    assert controller.state.settings.right.quality == 50
+    assert not controller.state.can_undo
+
+
+@pytest.mark.parametrize("codec", [OURS, "jpeg"])
+def test_a_size_to_reach_is_reached_and_never_exceeded(
+    qtbot: QtBot, page: CompressPage, photo: Path, codec: str
+) -> None:
+    controller = page.controller
+    open_and_wait(qtbot, page, photo)
+    choose_codec(page, RIGHT, codec)
+    controller.set_quality(90)
+    wait_current(qtbot, page)
+    panel = page.inspector().panel(RIGHT)
+    panel.mode_box.setCurrentIndex(panel.mode_box.findData("size"))
+    panel.mode_box.activated.emit(panel.mode_box.currentIndex())
+    assert panel.target.isVisibleTo(panel) and not panel.quality.isVisibleTo(panel)
+    wait_current(qtbot, page)
+    result = controller.state.right.result
+    assert result is not None
+    assert result.size <= 1000 * panel.target.value()
+    panel.target.setValue(round(0.8 * panel.target.value(), 1))
+    wait_current(qtbot, page)
+    smaller = controller.state.right.result
+    assert smaller is not None
+    assert 0.9 * 1000 * panel.target.value() <= smaller.size <= 1000 * panel.target.value()
+
+
+def test_a_target_out_of_reach_is_told_and_the_last_result_stays(
+    qtbot: QtBot, page: CompressPage, photo: Path, notices: list[Notice]
+) -> None:
+    open_and_wait(qtbot, page, photo)
+    before = page.controller.state.right.result
+    page.controller.set_target(RIGHT, Target("size", 100))
+    qtbot.waitUntil(lambda: any(notice.kind == "error" for notice in notices), timeout=PATIENCE)
+    assert page.controller.state.right.stopped
+    assert page.controller.state.right.result is before
+    assert not notices[-1].details
+    page.controller.undo()
+    assert page.controller.state.right.current
+
+
+def test_the_photo_is_shrunk_and_cropped_before_it_is_compressed(qtbot: QtBot, page: CompressPage, photo: Path) -> None:
+    open_and_wait(qtbot, page, photo)
+    page.controller.change_shared(crop=Crop(16, 8, 96, 64))
+    wait_current(qtbot, page)
+    decoded = page.controller.decoded_picture()
+    assert decoded is not None
+    assert (decoded.width, decoded.height) == (96, 64)
+    page.controller.change_shared(longest_side=48)
+    wait_current(qtbot, page)
+    decoded = page.controller.decoded_picture()
+    assert decoded is not None
+    assert (decoded.width, decoded.height) == (48, 32)
+    assert "144 × 96 → 48 × 32" in page._caption.text()
+    page.controller.undo()
+    page.controller.undo()
+    wait_current(qtbot, page)
+    decoded = page.controller.decoded_picture()
+    assert decoded is not None
+    assert (decoded.width, decoded.height) == (144, 96)
+
+
+def test_what_is_in_focus_gets_more_of_the_bits(qtbot: QtBot, page: CompressPage, photo: Path) -> None:
+    open_and_wait(qtbot, page, photo)
+    plain = page.controller.state.right.result
+    mask = np.zeros((96, 144), dtype=bool)
+    mask[:, :48] = True
+    page.controller.change_shared(focus=Focus(mask, (144, 96), drop=40))
+    wait_current(qtbot, page)
+    focused = page.controller.state.right.result
+    assert plain is not None and focused is not None
+    assert focused.size < plain.size
+    names = [section.name for section in inspect(focused.encoded.data).sections]
+    assert "QMAP" in names
+    assert "QMAP" not in [section.name for section in inspect(plain.encoded.data).sections]
+
+
+def test_curves_of_the_photo_fill_in_while_nothing_else_is_to_be_done(
+    qtbot: QtBot, page: CompressPage, photo: Path
+) -> None:
+    curves = RateCurves(page.controller, page._services)
+    open_and_wait(qtbot, page, photo)
+    assert {point.codec for point in curves.points} == {OURS}, "what was compressed is on the curve"
+    assert curves.estimate(SideSettings(OURS, 60.0), 144 * 96) is None, "nothing is known above quality 50"
+    curves.set_wanted(True)
+    qtbot.waitUntil(lambda: len({point.codec for point in curves.points}) == len(CODECS), timeout=PATIENCE)
+    page.controller.set_quality(64)
+    wait_current(qtbot, page)
+    qtbot.waitUntil(lambda: curves.complete, timeout=PATIENCE)
+    for codec in CODECS:
+        points = sorted((point.quality, point.bits_per_pixel) for point in curves.points if point.codec == codec)
+        assert len(points) >= 11
+        assert points[0][1] < points[-1][1]
+    result = page.controller.state.right.result
+    estimate = curves.estimate(SideSettings(OURS, 62.0), 144 * 96)
+    assert estimate is not None and result is not None
+    assert estimate.size == pytest.approx(result.size, rel=0.2)
 
 
 @pytest.mark.parametrize(
@@ -322,13 +502,13 @@ def test_a_bad_file_gives_a_notice_and_the_page_keeps_its_content(
     assert name in f"{notices[-1].title} {notices[-1].text}"
     assert not notices[-1].details  # an expected error, no traceback
     state = page.controller.state
-    assert (state.title, state.picture, state.result, state.opening) == (
+    assert (state.title, state.picture, state.right.result, state.opening) == (
         before.title,
         before.picture,
-        before.result,
+        before.right.result,
         "",
     )
-    page.inspector().quality.set_value(20)
+    page.inspector().panel(RIGHT).quality.set_value(20)
     wait_current(qtbot, page)
 
 
@@ -363,7 +543,7 @@ def test_pasted_pictures_and_files_open(qtbot: QtBot, page: CompressPage, photo:
     picture = page.controller.state.picture
     assert picture is not None
     np.testing.assert_array_equal(picture.pixels, pixels)
-    assert page.inspector().figures.value(SHARE) == "–"
+    assert page.inspector().panel(RIGHT).figures.value(SHARE) == "–"
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(str(photo))])
     QGuiApplication.clipboard().setMimeData(data)
@@ -385,7 +565,7 @@ def test_the_newest_of_two_quickly_opened_files_stays(qtbot: QtBot, page: Compre
     page.open_paths([other])
     qtbot.waitUntil(lambda: page.controller.state.title == "other.png", timeout=PATIENCE)
     wait_current(qtbot, page)
-    result = page.controller.state.result
+    result = page.controller.state.right.result
     assert result is not None
     assert result.encoded.decoded.width == 64
 
@@ -393,27 +573,27 @@ def test_the_newest_of_two_quickly_opened_files_stays(qtbot: QtBot, page: Compre
 def test_large_photos_wait_for_the_slider_to_rest_and_can_be_cancelled(
     qtbot: QtBot, page: CompressPage, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compress_controller, "LARGE_PIXELS", 1000)
+    monkeypatch.setattr(compress_lane, "LARGE_PIXELS", 1000)
     open_and_wait(qtbot, page, photo)
     controller = page.controller
-    first = controller.state.result
+    first = controller.state.right.result
     assert first is not None
     controller.set_dragging(True)
     controller.set_quality(10)
     controller.set_quality(12)
-    assert controller.state.busy
-    assert not controller._running
+    assert controller.state.right.busy
+    assert not controller._lanes[RIGHT].running
     controller.set_dragging(False)
-    assert controller._running
-    controller.cancel()
-    assert controller.state.stopped
-    assert controller.state.result is first
-    assert page.inspector().again_button.isVisibleTo(page.inspector())
-    QTest.mouseClick(page.inspector().again_button, Qt.MouseButton.LeftButton)
+    assert controller._lanes[RIGHT].running
+    controller.cancel(RIGHT)
+    assert controller.state.right.stopped
+    assert controller.state.right.result is first
+    assert page.inspector().panel(RIGHT).again_button.isVisibleTo(page.inspector())
+    QTest.mouseClick(page.inspector().panel(RIGHT).again_button, Qt.MouseButton.LeftButton)
     wait_current(qtbot, page)
-    result = controller.state.result
+    result = controller.state.right.result
     assert result is not None
-    assert result.order.quality == 12
+    assert result.wish.settings.quality == 12
 
 
 def test_metadata_is_kept_or_left_out_by_choice(qtbot: QtBot, page: CompressPage, tmp_path: Path) -> None:
@@ -464,7 +644,7 @@ def test_batch_goes_on_after_a_file_that_fails(
     assert page.batch_panel.table.model().rowCount() == 3
     # A second start retries only what failed, and overwrites nothing.
     shutil.copy(photo, folder / "broken.png")
-    page.batch.start(dataclasses.replace(page.controller.state.order, quality=10.0))
+    page.batch.start(BatchOrder(quality=10.0))
     qtbot.waitUntil(lambda: not page.batch.running, timeout=PATIENCE)
     assert all(row.state == "done" for row in page.batch.rows)
     assert rows["a.png"].after == (target / "photos" / "a.lsi").stat().st_size
@@ -478,7 +658,7 @@ def test_cancelled_batch_keeps_what_is_done(qtbot: QtBot, page: CompressPage, ph
     page.open_paths(paths)
     qtbot.waitUntil(lambda: len(page.batch.rows) == 30, timeout=PATIENCE)
     page.batch.set_target(tmp_path / "results")
-    page.batch.start(page.controller.state.order)
+    page.batch.start(BatchOrder())
     qtbot.waitUntil(lambda: any(row.state == "done" for row in page.batch.rows), timeout=PATIENCE)
     QTest.mouseClick(page.batch_panel.cancel_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: not page.batch.running, timeout=PATIENCE)

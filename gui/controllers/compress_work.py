@@ -1,0 +1,232 @@
+"""What the Compress page has done on other threads: reading, preparing, compressing, judging. Knows no Qt."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.errors import LimitError, PictureError, UsageError
+from gui.controllers.compress_settings import OURS, Focus, SharedSettings, SideSettings
+
+if TYPE_CHECKING:
+    from engine.compression.encoded import Encoded
+
+    from engine.compression import Header, PhotoSession
+    from engine.compression.lossless import LosslessFile
+    from engine.compression.quality_map import QualityMap
+    from engine.image import Picture
+    from engine.progress import CancelToken, Progress
+
+FAMILY = "hyperprior-codec"
+FILE_SUFFIX = ".lsi"
+MAX_FILE_BYTES = 2**31
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A file that is wanted: settings of one side, in which the size of the other side has become a target, and the
+    shared ones."""
+
+    settings: SideSettings
+    shared: SharedSettings
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A compressed file, the wish that it answers and the prepared picture that it was made of."""
+
+    wish: Wish
+    picture: Picture
+    encoded: Encoded
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return len(self.encoded.data)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How visible the damage is, which takes about as long to find out as the compression, and whether it need be.
+
+    Attributes:
+        subject: the result that was judged.
+        ssimulacra2: at most 100; None where it cannot be told, as for pictures of a few pixels.
+        lossless: a classic lossless file that would be smaller than a result of our codec, or None.
+    """
+
+    subject: Result
+    ssimulacra2: float | None
+    lossless: LosslessFile | None = None
+
+
+@dataclass(frozen=True)
+class OpenedFile:
+    """A compressed file that was opened: its bytes, what its header says, the decoded picture."""
+
+    path: Path
+    data: bytes
+    header: Header
+    picture: Picture
+    damaged_tiles: int
+
+
+@dataclass(frozen=True)
+class CompressedBytes:
+    """A compressed file as read from the disk, not decoded yet."""
+
+    path: Path
+    data: bytes
+
+
+class Worker:
+    """Used on the engine thread only: keeps the sessions of the photo that is open, so that its analysis runs once."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[str | None, PhotoSession] = {}  # by model; both sides may use one of their own
+
+    def compress(self, picture: Picture, wish: Wish, report: Callable[[Progress], None], token: CancelToken) -> Result:
+        """Make the file that is wished for, of a prepared picture."""
+        settings, shared = wish.settings, wish.shared
+        if settings.codec != OURS:
+            return Result(wish, picture, _encode_classic(picture, settings, shared, report, token))
+        session = self._session_of(picture, settings.model)
+        options = {
+            "progress": report,
+            "cancel": token,
+            "keep_metadata": shared.keep_metadata,
+            "keep_place": shared.keep_place,
+            "quality_map": None if shared.focus is None else _quality_map(shared.focus, shared, picture),
+            "effort": settings.effort or 0,
+        }
+        if settings.target is not None:
+            return Result(wish, picture, session.encode_to(settings.target, **options))
+        return Result(wish, picture, session.encode(settings.quality, **options))
+
+    def _session_of(self, picture: Picture, model: str | None) -> PhotoSession:
+        from engine.compression import PhotoSession
+
+        sessions = {name: session for name, session in self._sessions.items() if session.picture is picture}
+        if model not in sessions:
+            sessions = dict(list(sessions.items())[-1:]) | {model: PhotoSession(picture, model=model)}
+        self._sessions = sessions
+        return sessions[model]
+
+
+def codec_names() -> tuple[str, ...]:
+    """Registry names of the codec models at hand."""
+    from engine.models.registry import list_models
+
+    return tuple(card.name for card in list_models(FAMILY))
+
+
+def read(path: Path) -> Picture | CompressedBytes:
+    """Read a photo, or the bytes of a compressed file; the content decides, not the suffix alone."""
+    from engine.image import open_picture
+
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder.", "Choose a picture, or use Batch for a whole folder.")
+    if not _is_compressed_file(path):
+        return open_picture(path, keep_profile=True)
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise LimitError(f"{path} is larger than any compressed picture can be.", "Choose another file.")
+        return CompressedBytes(path, path.read_bytes())
+    except OSError as error:
+        raise PictureError(
+            f"{path} cannot be read: {error.strerror or error}.", "Check the file and its rights."
+        ) from error
+
+
+def decode_file(file: CompressedBytes, token: CancelToken) -> OpenedFile:
+    """Decode what `read` found."""
+    from engine.compression import decode
+
+    decoded = decode(file.data, cancel=token)
+    return OpenedFile(file.path, file.data, decoded.header, decoded.picture, len(decoded.damaged_tiles))
+
+
+def prepare(source: Picture, shared: SharedSettings) -> Picture:
+    """The picture that both sides compress: cropped, shrunk, in the colours that are kept."""
+    from engine.compression.preparation import Preparation
+
+    from engine.colour_profile import to_srgb
+    from engine.compression.container import Region
+
+    crop = shared.crop and Region(shared.crop.x, shared.crop.y, shared.crop.width, shared.crop.height)
+    prepared = Preparation(crop, longest_side=shared.longest_side, resample=shared.resample).apply(source)
+    return prepared if shared.keep_profile or prepared.profile is None else to_srgb(prepared)
+
+
+def export(picture: Picture, path: Path) -> None:
+    """Write a decoded picture in the format that the suffix names."""
+    from engine.image import save_picture
+
+    save_picture(picture, path)
+
+
+def judge(result: Result, token: CancelToken) -> Judgement:
+    """Measure what takes longest."""
+    from engine.compression.lossless import smaller_lossless
+    from engine.evaluation.ssimulacra2 import has_ssimulacra2, ssimulacra2
+
+    picture = result.picture
+    exact = smaller_lossless(picture, result.size, token) if result.wish.settings.codec == OURS else None
+    if not has_ssimulacra2(picture.width, picture.height):
+        return Judgement(result, None, exact)
+    return Judgement(result, ssimulacra2(picture.pixels, result.encoded.decoded.pixels, cancel=token), exact)
+
+
+def _encode_classic(
+    picture: Picture,
+    settings: SideSettings,
+    shared: SharedSettings,
+    report: Callable[[Progress], None],
+    token: CancelToken,
+) -> Encoded:
+    from engine.compression.classic import ClassicSettings, encode_classic
+
+    wanted = ClassicSettings(
+        settings.codec,
+        settings.quality,
+        effort=settings.effort,
+        subsampling=settings.subsampling,
+        lossless=settings.lossless,
+        target=settings.target,
+        keep_metadata=shared.keep_metadata,
+        keep_place=shared.keep_place,
+        keep_profile=shared.keep_profile,
+    )
+    encoded = encode_classic(picture, wanted, progress=report, cancel=token)
+    return replace(encoded, decoded=dataclasses.replace(encoded.decoded, name=picture.name))
+
+
+def _quality_map(focus: Focus, shared: SharedSettings, picture: Picture) -> QualityMap:
+    """The quality map of a prepared picture from a mask that covers the whole photo."""
+    import numpy as np
+    from PIL import Image
+
+    from engine.compression.quality_map import QualityMap
+
+    mask = Image.fromarray(focus.mask.astype(np.uint8) * 255)
+    box = None
+    if shared.crop is not None:
+        across, down = mask.width / focus.photo_size[0], mask.height / focus.photo_size[1]
+        crop = shared.crop
+        box = (crop.x * across, crop.y * down, (crop.x + crop.width) * across, (crop.y + crop.height) * down)
+    fitted = mask.resize((picture.width, picture.height), Image.Resampling.NEAREST, box=box)
+    return QualityMap.from_mask(np.asarray(fitted) > 0, inside=0.0, outside=-focus.drop)
+
+
+def _is_compressed_file(path: Path) -> bool:
+    """By its first bytes; a file named .lsi counts as one even if damaged at its start."""
+    if path.suffix.lower() == FILE_SUFFIX:
+        return True
+    try:
+        with path.open("rb") as stream:
+            return stream.read(8) == b"\x8aLSI\r\n\x1a\n"
+    except OSError:
+        return False  # opening it as a picture says what is wrong

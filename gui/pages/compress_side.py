@@ -121,6 +121,7 @@ class CompressSide(QWidget):
         self.quality.value_changed.connect(self._on_quality)
         self.quality.slider_released.connect(partial(controller.set_dragging, False))
         self.target = QDoubleSpinBox()
+        self.target.setAccessibleName(f"Target of side {letter}")
         self.target.setKeyboardTracking(False)
         self.target.setProperty("look", "number")
         self.target.setAlignment(Qt.AlignmentFlag.AlignRight)

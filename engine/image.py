@@ -489,6 +489,7 @@ def encode_png(
     exif: bytes | None = None,
     xmp: bytes | None = None,
     profile: bytes | None = None,
+    compression: int = 6,
 ) -> bytes:
     """A PNG file as bytes.
 
@@ -497,6 +498,7 @@ def encode_png(
         text: text chunks by keyword (1 to 79 Latin-1 characters); the texts may hold any character.
         palette: up to 256 colours (R, G, B) in 0..255.
         exif, xmp, profile: EXIF block, XMP packet and ICC profile to embed.
+        compression: level of deflate, 0..9; higher is slower and smaller.
     """
     image = Image.fromarray(np.ascontiguousarray(pixels))
     if palette is not None:
@@ -509,7 +511,8 @@ def encode_png(
         chunks.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
     stream = io.BytesIO()
     given = {"exif": exif, "icc_profile": profile}
-    image.save(stream, "PNG", pnginfo=chunks, **{name: value for name, value in given.items() if value})
+    present = {name: value for name, value in given.items() if value}
+    image.save(stream, "PNG", pnginfo=chunks, compress_level=compression, **present)
     return stream.getvalue()
 
 

@@ -12,14 +12,15 @@ from engine.compression.settings import DEFAULT_MODEL, EncodeSettings, Target
 if TYPE_CHECKING:
     from engine.compression.codec import decode, encode
     from engine.compression.decoding import DamagedTile, Decoded
-    from engine.compression.session import Encoded, PhotoSession
+    from engine.compression.encoded import Encoded
+    from engine.compression.session import PhotoSession
 
 _LATER = {
     "DamagedTile": "engine.compression.decoding",
     "Decoded": "engine.compression.decoding",
     "decode": "engine.compression.codec",
     "encode": "engine.compression.codec",
-    "Encoded": "engine.compression.session",
+    "Encoded": "engine.compression.encoded",
     "PhotoSession": "engine.compression.session",
 }
 

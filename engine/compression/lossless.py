@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 
-import numpy as np
-from PIL import Image
-
+from engine.compression.classic import CODEC_NAMES, ClassicSettings, classic_file
+from engine.errors import PictureError, UsageError
 from engine.image import Picture
 from engine.progress import CancelToken, never_cancelled
 
@@ -15,6 +13,8 @@ from engine.progress import CancelToken, never_cancelled
 _SQUARE = 192
 _SQUARES = 9
 _SURE = 1.5
+# Quick settings: a file that is smaller with them is smaller with better ones too.
+_QUICK_EFFORTS = {"webp": 2, "jxl": 3}
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ def smaller_lossless(picture: Picture, file_bytes: int, cancel: CancelToken | No
     if _estimate(picture, cancel) > _SURE * file_bytes:
         return None
     found = []
-    for kind, name in (("WEBP", "WebP"), ("JXL", "JPEG XL")):
+    for codec in _QUICK_EFFORTS:
         cancel.raise_if_cancelled()
-        size = _size(picture, kind)
+        size = _size(picture, codec)
         if size is not None and size < file_bytes:
-            found.append(LosslessFile(name, size))
+            found.append(LosslessFile(CODEC_NAMES[codec], size))
     return min(found, key=lambda file: file.bytes, default=None)
 
 
@@ -65,22 +65,15 @@ def _estimate(picture: Picture, cancel: CancelToken) -> float:
         left = (picture.width - side) * (number % 3) // 2
         part = slice(top, top + side), slice(left, left + side)
         alpha = None if picture.alpha is None else picture.alpha[part]
-        size += _size(Picture(picture.pixels[part], alpha), "WEBP") or 0
+        size += _size(Picture(picture.pixels[part], alpha), "webp") or 0
         pixels += side * side
     return size * picture.width * picture.height / pixels
 
 
-def _size(picture: Picture, kind: str) -> int | None:
+def _size(picture: Picture, codec: str) -> int | None:
     """Bytes of the picture in a lossless format; None where that format cannot hold it."""
-    planes = picture.pixels if picture.alpha is None else np.dstack([picture.pixels, picture.alpha])
-    stream = io.BytesIO()
+    settings = ClassicSettings(codec, lossless=True, effort=_QUICK_EFFORTS[codec])
     try:
-        if kind == "JXL":
-            import pillow_jxl  # noqa: F401 - registers the format
-
-            Image.fromarray(planes).save(stream, "JXL", lossless=True, effort=3)
-        else:
-            Image.fromarray(planes).save(stream, "WEBP", lossless=True, method=2, quality=50, exact=True)
-    except (ImportError, KeyError, OSError, ValueError, RuntimeError):
+        return len(classic_file(Picture(picture.pixels, picture.alpha), settings))
+    except (UsageError, PictureError):
         return None  # WebP ends at 16,383 pixels a side
-    return stream.tell()

@@ -1,19 +1,14 @@
-"""The codecs that people have already, behind one call: JPEG, WebP, AVIF and JPEG XL."""
+"""The codecs that people have already as rivals at the same size: the colours alone, without metadata or opacity."""
 
 from __future__ import annotations
 
-import io
-
-import numpy as np
-from PIL import Image
-
-from engine.errors import PictureError, UsageError
+from engine.compression.classic import CODEC_NAMES, ClassicSettings, classic_file, classic_file_of_size
+from engine.errors import TargetNotReached, UsageError
 from engine.image import Picture, open_picture
-from engine.progress import CancelToken, never_cancelled
+from engine.progress import CancelToken
 
 RIVALS = ("jpeg", "webp", "avif", "jxl")
-RIVAL_NAMES = {"jpeg": "JPEG", "webp": "WebP", "avif": "AVIF", "jxl": "JPEG XL"}
-_MAX_SIDE = {"jpeg": 65_500, "webp": 16_383, "avif": 65_535, "jxl": 65_535}
+RIVAL_NAMES = {codec: CODEC_NAMES[codec] for codec in RIVALS}
 
 
 def encode_rival(codec: str, picture: Picture, quality: float, *, tune_psnr: bool = False) -> bytes:
@@ -29,34 +24,8 @@ def encode_rival(codec: str, picture: Picture, quality: float, *, tune_psnr: boo
         UsageError: an unknown codec, or one that is not in this installation.
         PictureError: the codec cannot hold the picture.
     """
-    if codec not in RIVALS:
-        raise UsageError(f"There is no codec {codec!r} to compare with.", f"Choose one of {', '.join(RIVALS)}.")
-    if max(picture.width, picture.height) > _MAX_SIDE[codec]:
-        raise PictureError(
-            f"{RIVAL_NAMES[codec]} holds at most {_MAX_SIDE[codec]} pixels a side.", "Shrink the picture."
-        )
-    level = int(np.clip(round(quality), 0, 100))
-    image = Image.fromarray(picture.pixels)
-    buffer = io.BytesIO()
-    try:
-        if codec == "jpeg":
-            image.save(buffer, "JPEG", quality=max(1, level), progressive=True, optimize=True)
-        elif codec == "webp":
-            image.save(buffer, "WEBP", quality=level, method=6)
-        elif codec == "avif":
-            extra = {"subsampling": "4:4:4", "advanced": {"tune": "psnr"}} if tune_psnr else {}
-            image.save(buffer, "AVIF", quality=level, speed=6, **extra)
-        else:
-            import pillow_jxl  # noqa: F401 - registers the format
-
-            image.save(buffer, "JXL", quality=level, effort=7, lossless=False)
-    except (ImportError, KeyError) as error:
-        raise UsageError(
-            f"{RIVAL_NAMES[codec]} is not in this installation.", "Install the missing package."
-        ) from error
-    except (OSError, ValueError, RuntimeError) as error:
-        raise PictureError(f"{RIVAL_NAMES[codec]} could not compress the picture ({error}).") from error
-    return buffer.getvalue()
+    settings = _settings(codec, min(100, max(0, round(quality))), "4:4:4" if tune_psnr else "4:2:0")
+    return classic_file(Picture(picture.pixels), settings, tune_psnr=tune_psnr)
 
 
 def decode_rival(data: bytes) -> Picture:
@@ -73,15 +42,15 @@ def encode_rival_to_size(
         UsageError, PictureError: as `encode_rival`.
         Cancelled: `cancel` was set.
     """
-    cancel = cancel or never_cancelled()
-    low, high = 0, 100
-    best = encode_rival(codec, picture, low)
-    while low < high:
-        cancel.raise_if_cancelled()
-        middle = (low + high + 1) // 2
-        data = encode_rival(codec, picture, middle)
-        if len(data) <= target_bytes:
-            best, low = data, middle
-        else:
-            high = middle - 1
-    return best
+    settings = _settings(codec, 0, "4:2:0")
+    colours = Picture(picture.pixels)
+    try:
+        return classic_file_of_size(colours, settings, target_bytes, cancel=cancel)
+    except TargetNotReached:
+        return classic_file(colours, settings)
+
+
+def _settings(codec: str, quality: int, subsampling: str) -> ClassicSettings:
+    if codec not in RIVALS:
+        raise UsageError(f"There is no codec {codec!r} to compare with.", f"Choose one of {', '.join(RIVALS)}.")
+    return ClassicSettings(codec, quality, subsampling=subsampling)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from engine.compression.codec import analyse, decode, encode_latents
 from engine.compression.codec_model import DeviceWish, open_codec
 from engine.compression.container import check_size
 from engine.compression.decoding import Decoded, Window
+from engine.compression.encoded import Encoded
 from engine.compression.quality_map import QualityMap
 from engine.compression.settings import EncodeSettings, Target
 from engine.compression.targeting import search_target
@@ -23,34 +24,6 @@ from engine.progress import CancelToken, Progress, ProgressCallback, ignore_prog
 
 # Latents take 4 bytes a pixel; beyond this the analysis runs again each time instead of being kept.
 _KEPT_PIXELS = 2**25
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """A photo at one quality: the file, what it decodes to, and what that cost.
-
-    Attributes:
-        data: the .lsi file.
-        decoded: the picture that this very file decodes to.
-        quality: 0..100, given or found.
-        seconds_encode: the analysis included, also where it was done for an earlier quality; so is
-            the search for a target.
-        seconds_decode: of the whole decoding.
-        psnr: dB; infinite where nothing changed.
-        ms_ssim: 0..1.
-        bits_per_pixel: of the whole file.
-        note: where a target was asked for and is not hit, why the file is smaller than allowed or better than wished.
-    """
-
-    data: bytes
-    decoded: Picture
-    quality: float
-    seconds_encode: float
-    seconds_decode: float
-    psnr: float
-    ms_ssim: float
-    bits_per_pixel: float
-    note: str = ""
 
 
 class PhotoSession:

@@ -157,7 +157,7 @@ def prepare(source: Picture, shared: SharedSettings) -> Picture:
     from engine.compression.container import Region
 
     crop = shared.crop and Region(shared.crop.x, shared.crop.y, shared.crop.width, shared.crop.height)
-    prepared = Preparation(crop, longest_side=shared.longest_side, resample=shared.resample).apply(source)
+    prepared = Preparation(crop, longest=shared.longest_side, resample=shared.resample).apply(source)
     return prepared if shared.keep_profile or prepared.profile is None else to_srgb(prepared)
 
 

@@ -488,7 +488,7 @@ class DividerView(ImageCanvas):
         """The knob of the divider can be dragged even while a tool draws."""
         knob = QPointF(self._line(), self.height() / 2)
         away = position - knob
-        return self._near_divider(position) and math.hypot(away.x(), away.y()) <= KNOB_RADIUS
+        return not self._lent_wholly and self._near_divider(position) and math.hypot(away.x(), away.y()) <= KNOB_RADIUS
 
     def _near_divider(self, position: QPointF) -> bool:
         return self.divided and not self.showing_original and abs(position.x() - self._line()) <= GRAB_DISTANCE

@@ -57,6 +57,7 @@ class ImageCanvas(QWidget):
         self._by_keyboard = False
         self._layers: list[Callable[[QPainter], None]] = []
         self._tool_cursor: QCursor | None = None
+        self._lent_wholly = False
         self.setAccessibleName(name)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
@@ -86,12 +87,14 @@ class ImageCanvas(QWidget):
         self._layers.append(paint)
         self.update()
 
-    def lend_left_button(self, cursor: QCursor | None) -> None:
+    def lend_left_button(self, cursor: QCursor | None, *, wholly: bool = False) -> None:
         """Show the cursor of a tool that takes the presses of the left button; the right one pans meanwhile.
 
-        None takes the button back.
+        Args:
+            cursor: None takes the button back.
+            wholly: whether the tool gets also those presses that would be the canvas's own.
         """
-        self._tool_cursor = cursor
+        self._tool_cursor, self._lent_wholly = cursor, wholly and cursor is not None
         self._show_cursor()
 
     def keeps_press(self, position: QPointF) -> bool:

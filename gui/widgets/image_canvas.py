@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QPoint, QPointF, QSize, Qt, Signal
 from PySide6.QtGui import (
+    QCursor,
     QFocusEvent,
     QImage,
     QKeyEvent,
@@ -52,6 +55,9 @@ class ImageCanvas(QWidget):
         self._pressed: QPointF | None = None
         self._dragged = False
         self._by_keyboard = False
+        self._layers: list[Callable[[QPainter], None]] = []
+        self._tool_cursor: QCursor | None = None
+        self._lent_wholly = False
         self.setAccessibleName(name)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
@@ -73,8 +79,27 @@ class ImageCanvas(QWidget):
         if self._pyramid is not None:
             size = self._pyramid.image.size()
             self.transform.set_image_size(size.width(), size.height())
-        self.setCursor(Qt.CursorShape.OpenHandCursor if self._pyramid else Qt.CursorShape.ArrowCursor)
+        self._show_cursor()
         self.update()
+
+    def add_layer(self, paint: Callable[[QPainter], None]) -> None:
+        """Have `paint` draw over the picture, in logical pixels of the widget, below the canvas's own signs."""
+        self._layers.append(paint)
+        self.update()
+
+    def lend_left_button(self, cursor: QCursor | None, *, wholly: bool = False) -> None:
+        """Show the cursor of a tool that takes the presses of the left button; the right one pans meanwhile.
+
+        Args:
+            cursor: None takes the button back.
+            wholly: whether the tool gets also those presses that would be the canvas's own.
+        """
+        self._tool_cursor, self._lent_wholly = cursor, wholly and cursor is not None
+        self._show_cursor()
+
+    def keeps_press(self, position: QPointF) -> bool:
+        """Whether a press there is the canvas's own, even while a tool has the left button."""
+        return False
 
     def pixel_at(self, position: QPointF) -> QPoint | None:
         """The picture pixel under a point of the widget, or None outside the picture."""
@@ -87,6 +112,8 @@ class ImageCanvas(QWidget):
 
     def paint_over(self, painter: QPainter) -> None:
         """Draw on top of the picture, in logical pixels of the widget."""
+        for paint in self._layers:
+            paint(painter)
 
     def sizeHint(self) -> QSize:
         return QSize(640, 480)
@@ -146,11 +173,13 @@ class ImageCanvas(QWidget):
         return super().event(event)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        if event.button() in (Qt.MouseButton.LeftButton, Qt.MouseButton.MiddleButton):
+        buttons = [Qt.MouseButton.LeftButton, Qt.MouseButton.MiddleButton]
+        if self._tool_cursor is not None:
+            buttons.append(Qt.MouseButton.RightButton)
+        if event.button() in buttons:
             self._pressed, self._dragged = event.position(), False
             self._start = event.position()
-            if self._pyramid is not None:
-                self.setCursor(Qt.CursorShape.ClosedHandCursor)
+            self._show_cursor()
             event.accept()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
@@ -172,10 +201,19 @@ class ImageCanvas(QWidget):
         if self._pressed is None:
             return
         self._pressed = None
-        self.setCursor(Qt.CursorShape.OpenHandCursor if self._pyramid else Qt.CursorShape.ArrowCursor)
+        self._show_cursor()
         pixel = self.pixel_at(event.position())
         if not self._dragged and event.button() == Qt.MouseButton.LeftButton and self._pyramid and pixel is not None:
             self.clicked.emit(pixel)
+
+    def _show_cursor(self) -> None:
+        """The cursor that tells what a drag would do."""
+        if self._pressed is not None and self._pyramid is not None:
+            self.setCursor(Qt.CursorShape.ClosedHandCursor)
+        elif self._tool_cursor is not None:
+            self.setCursor(self._tool_cursor)
+        else:
+            self.setCursor(Qt.CursorShape.OpenHandCursor if self._pyramid else Qt.CursorShape.ArrowCursor)
 
     def leaveEvent(self, event) -> None:
         self.hover_left.emit()

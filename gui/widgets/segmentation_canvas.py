@@ -74,6 +74,7 @@ class SegmentationCanvas(ImageCanvas):
 
     def paint_over(self, painter: QPainter) -> None:
         self._paint_overlay(painter)
+        super().paint_over(painter)
         self._paint_pointed(painter)
 
     def _paint_overlay(self, painter: QPainter) -> None:

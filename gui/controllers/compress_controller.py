@@ -23,6 +23,7 @@ from gui.controllers.compress_settings import (
     SIDES,
     SUFFIXES,
     PageSettings,
+    SideSettings,
     other,
     remembered,
     to_remember,
@@ -225,6 +226,10 @@ class CompressController(QObject):
         settings = with_codec(self._state.settings.side(side), codec, self._qualities[side])
         self._wish(self._state.settings.with_side(side, settings))
 
+    def choose(self, side: str, settings: SideSettings) -> None:
+        """Wish all settings of a side at once, for example those of a point on a curve."""
+        self._wish(self._state.settings.with_side(side, settings))
+
     def set_model(self, side: str, model: str) -> None:
         """Wish another model of our codec, by registry name."""
         self.change_side(side, model=None if model == DEFAULT_MODEL else model)
@@ -243,9 +248,12 @@ class CompressController(QObject):
         self.change_side(side, same_size=same, target=None)
 
     def change_shared(self, gesture: object = None, **changes: Any) -> None:
-        """Wish other settings for both sides; see `SharedSettings`."""
-        settings = replace(self._state.settings, shared=replace(self._state.settings.shared, **changes))
-        self._wish(settings, gesture)
+        """Wish other settings for both sides; see `SharedSettings`. A focus belongs to the crop it was drawn in."""
+        before = self._state.settings.shared
+        shared = replace(before, **changes)
+        if shared.crop != before.crop:
+            shared = replace(shared, focus=None)
+        self._wish(replace(self._state.settings, shared=shared), gesture)
 
     def swap(self) -> None:
         """Exchange left and right."""

@@ -78,13 +78,11 @@ class Focus:
     """Parts of the photo that get more of the bits; compared by identity, since masks are large.
 
     Attributes:
-        mask: (H, W) bool in a grid of at most 1024 a side over the whole photo.
-        photo_size: width and height of that photo in pixels.
+        mask: (H, W) bool in a grid of at most 1024 a side over the picture as it is compressed, cropped.
         drop: by how many points of quality all else is coded worse.
     """
 
     mask: np.ndarray
-    photo_size: tuple[int, int]
     drop: float = 30.0
 
 

@@ -12,9 +12,8 @@ from engine.errors import LimitError, PictureError, UsageError
 from gui.controllers.compress_settings import OURS, Focus, SharedSettings, SideSettings
 
 if TYPE_CHECKING:
-    from engine.compression.encoded import Encoded
-
     from engine.compression import Header, PhotoSession
+    from engine.compression.encoded import Encoded
     from engine.compression.lossless import LosslessFile
     from engine.compression.quality_map import QualityMap
     from engine.image import Picture
@@ -99,7 +98,7 @@ class Worker:
             "cancel": token,
             "keep_metadata": shared.keep_metadata,
             "keep_place": shared.keep_place,
-            "quality_map": None if shared.focus is None else _quality_map(shared.focus, shared, picture),
+            "quality_map": None if shared.focus is None else _quality_map(shared.focus, picture),
             "effort": settings.effort or 0,
         }
         if settings.target is not None:
@@ -204,20 +203,15 @@ def _encode_classic(
     return replace(encoded, decoded=dataclasses.replace(encoded.decoded, name=picture.name))
 
 
-def _quality_map(focus: Focus, shared: SharedSettings, picture: Picture) -> QualityMap:
-    """The quality map of a prepared picture from a mask that covers the whole photo."""
+def _quality_map(focus: Focus, picture: Picture) -> QualityMap:
+    """The quality map of a prepared picture from a mask that covers it at any resolution."""
     import numpy as np
     from PIL import Image
 
     from engine.compression.quality_map import QualityMap
 
     mask = Image.fromarray(focus.mask.astype(np.uint8) * 255)
-    box = None
-    if shared.crop is not None:
-        across, down = mask.width / focus.photo_size[0], mask.height / focus.photo_size[1]
-        crop = shared.crop
-        box = (crop.x * across, crop.y * down, (crop.x + crop.width) * across, (crop.y + crop.height) * down)
-    fitted = mask.resize((picture.width, picture.height), Image.Resampling.NEAREST, box=box)
+    fitted = mask.resize((picture.width, picture.height), Image.Resampling.NEAREST)
     return QualityMap.from_mask(np.asarray(fitted) > 0, inside=0.0, outside=-focus.drop)
 
 

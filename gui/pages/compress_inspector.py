@@ -10,9 +10,13 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QPushBu
 
 from gui.controllers.compress_controller import CompressController, CompressState
 from gui.controllers.compress_settings import CODEC_NAMES, LEFT, ORIGINAL, RIGHT, SIDES
+from gui.controllers.rate_curves import RateCurves
 from gui.controllers.wording import bytes_exact, bytes_short, size_in_pixels
+from gui.pages.compress_curves import CurvesPanel
 from gui.pages.compress_side import BPP, FIGURES, SIZE, CompressSide
+from gui.pages.compress_tools import TOOLS, CropPanel, FocusPanel
 from gui.widgets.figure_table import FigureTable
+from gui.widgets.region_tool import RegionTool
 from gui.widgets.section import Section
 
 if TYPE_CHECKING:
@@ -51,18 +55,35 @@ class CompressInspector(QWidget):
     save_wished = Signal(str)
     export_wished = Signal(str)
 
-    def __init__(self, controller: CompressController, services: Services, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, controller: CompressController, region: RegionTool, services: Services, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
-        self.controller = controller
+        self.controller, self.region = controller, region
         self._services = services
         self.panels: dict[str, CompressSide] = {}
+        self.focus_panel: FocusPanel | None = None
+        self.curves_panel: CurvesPanel | None = None
+        self.curves = RateCurves(controller, services)
         self._sections = {side: Section("") for side in SIDES}
         self._make_photo()
         self._make_file()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(12)
-        for section in (self._sections[RIGHT], self._sections[LEFT], self._photo_section, self._file_section):
+        self._focus_section = Section("Focus", expanded=False)
+        self._focus_section.toggled.connect(self._on_focus_toggled)
+        self._curves_section = Section("Rate and distortion", expanded=False)
+        self._curves_section.toggled.connect(self._on_curves_toggled)
+        self._parts = (
+            self._sections[RIGHT],
+            self._sections[LEFT],
+            self._curves_section,
+            self._photo_section,
+            self._focus_section,
+            self._file_section,
+        )
+        for section in self._parts:
             layout.addWidget(section)
         layout.addStretch(1)
         controller.changed.connect(self._show_state)
@@ -73,6 +94,8 @@ class CompressInspector(QWidget):
     def _make_photo(self) -> None:
         controller = self.controller
         self._photo_section = Section("Photo, both sides")
+        self.crop_panel = CropPanel(controller, self.region)
+        self._photo_section.add(self.crop_panel)
         self.size_box = QComboBox()
         self.size_box.setAccessibleName("Longest side")
         self.size_box.setToolTip("Shrink the photo before it is compressed; it is never enlarged")
@@ -145,7 +168,8 @@ class CompressInspector(QWidget):
             letter, place = ("A", "left") if side == LEFT else ("B", "right")
             self._sections[side].set_title(f"{letter}, {place}: {CODEC_NAMES[codec]}")
             self._sections[side].setVisible(visible)
-        self._photo_section.setVisible(state.file is None)
+        for section in (self._photo_section, self._focus_section, self._curves_section):
+            section.setVisible(state.file is None)
         self._file_section.setVisible(state.file is not None)
         self._show_photo(state)
         self._show_file(state)
@@ -186,6 +210,20 @@ class CompressInspector(QWidget):
         )
 
     # -- what the user does
+
+    @Slot(bool)
+    def _on_curves_toggled(self, opened: bool) -> None:
+        if opened and self.curves_panel is None:
+            self.curves_panel = CurvesPanel(self.controller, self.curves, self._services)
+            self._curves_section.add(self.curves_panel)
+
+    @Slot(bool)
+    def _on_focus_toggled(self, opened: bool) -> None:
+        if opened and self.focus_panel is None:
+            self.focus_panel = FocusPanel(self.controller, self.region, self._services)
+            self._focus_section.add(self.focus_panel)
+        elif not opened and self.region.mode in TOOLS:
+            self.region.set_mode("none")
 
     @Slot(int)
     def _on_size_chosen(self, index: int) -> None:

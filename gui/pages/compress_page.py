@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 
 from gui.controllers.batch_controller import BatchController, BatchOrder
 from gui.controllers.compress_controller import CompressController, CompressState
-from gui.controllers.compress_settings import CODEC_NAMES, LEFT, ORIGINAL, RIGHT, SIDES, SUFFIXES
+from gui.controllers.compress_settings import CODEC_NAMES, LEFT, ORIGINAL, OURS, RIGHT, SIDES, SUFFIXES
 from gui.controllers.wording import bytes_short, size_in_pixels
 from gui.pages.actions import make_action
 from gui.pages.clipboard import NOTHING, clipboard_files, clipboard_image
@@ -33,10 +33,13 @@ from gui.widgets.divider_view import DividerView
 from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.pyramid import Pyramid, PyramidShelf
 from gui.widgets.qimage import to_picture
+from gui.widgets.region_tool import RegionTool
 from gui.widgets.sample_strip import SampleStrip
 from gui.widgets.zoom_bar import ZoomBar
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from engine.image import Picture
     from gui.services.context import Services
 
@@ -64,6 +67,9 @@ class CompressPage(QWidget):
         )
 
         self.view = DividerView()
+        self.region = RegionTool(self.view)
+        self._cropping = False
+        self.view.bits_wanted.connect(self._on_bits_wanted)
         self.codec_boxes = {side: self._codec_box(side) for side in SIDES}
         self.swap_button = QToolButton()
         self.swap_button.setProperty("look", "flat")
@@ -125,7 +131,8 @@ class CompressPage(QWidget):
     def inspector(self) -> CompressInspector:
         """The panel at the right, built when it is first asked for."""
         if self._inspector is None:
-            self._inspector = CompressInspector(self.controller, self._services)
+            self._inspector = CompressInspector(self.controller, self.region, self._services)
+            self._inspector.crop_panel.cropping.connect(self._on_cropping)
             self._inspector.save_wished.connect(self._on_save)
             self._inspector.export_wished.connect(self._on_export)
         return self._inspector
@@ -163,6 +170,7 @@ class CompressPage(QWidget):
             if side == LEFT:
                 bar.addWidget(self.swap_button)
         bar.addWidget(self._caption, 1)
+        self._add_view_buttons(bar)
         self.zoom_bar = ZoomBar(self.view.transform)
         bar.addWidget(self.zoom_bar)
         below = QHBoxLayout()
@@ -182,6 +190,31 @@ class CompressPage(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._split)
         self.setFocusProxy(self.view)
+
+    def _add_view_buttons(self, bar: QHBoxLayout) -> None:
+        view = self.view
+        self.overlay_buttons: dict[str, QToolButton] = {}
+        for overlay, icon, text, key in (
+            ("difference", "difference", "Difference to the original", "D"),
+            ("bits", "bits", "Bits spent per region", "B"),
+        ):
+            button = self.overlay_buttons[overlay] = self._view_button(icon, f"{text} ({key})")
+            button.clicked.connect(partial(self._on_overlay, overlay))
+            bar.addWidget(button)
+        self.lens_button = self._view_button("search", "Lens (L)")
+        self.lens_button.clicked.connect(view.set_lens)
+        bar.addWidget(self.lens_button)
+        view.overlay_changed.connect(self._show_overlay)
+        view.lens_changed.connect(self.lens_button.setChecked)
+
+    def _view_button(self, icon: str, text: str) -> QToolButton:
+        button = QToolButton()
+        button.setCheckable(True)
+        button.setProperty("look", "flat")
+        button.setToolTip(text)
+        button.setAccessibleName(text.partition(" (")[0])
+        self._services.theme.bind_icon(button, icon, "text", 18)
+        return button
 
     def _codec_box(self, side: str) -> QComboBox:
         box = QComboBox()
@@ -228,6 +261,12 @@ class CompressPage(QWidget):
 
     def _show_pictures(self, state: CompressState) -> None:
         """Give the view its two pictures."""
+        if self._cropping and state.source is not None:
+            whole = self._pyramid(state.source)
+            self._pyramids.keep([state.source])
+            self.view.set_pictures(None, whole, whole)
+            self.view.set_labels("", "The whole photo")
+            return
         original = state.picture
         if state.file is not None:
             self._pyramids.keep([state.file.picture])
@@ -261,9 +300,43 @@ class CompressPage(QWidget):
     @Slot()
     def _on_opened(self) -> None:
         self.view.transform.fit()
+        if self.controller.state.settings.shared.focus is None:
+            self.region.reset()
         state = self.controller.state
         names = {path.name: path for path in self.samples.buttons}
         self.samples.mark(names.get(state.title))
+
+    # -- overlays, crop
+
+    @Slot(bool)
+    def _on_cropping(self, cropping: bool) -> None:
+        self._cropping = cropping
+        self._show_pictures(self.controller.state)
+        self.view.transform.fit()
+
+    def _on_overlay(self, overlay: str, shown: bool) -> None:
+        self.view.set_overlay(overlay if shown else "")
+
+    @Slot(str)
+    def _show_overlay(self, overlay: str) -> None:
+        for key, button in self.overlay_buttons.items():
+            button.setChecked(key == overlay)
+
+    @Slot()
+    def _on_bits_wanted(self) -> None:
+        state = self.controller.state
+        task = self._services.host.run(partial(_bits_maps, _our_files(state)))
+        task.succeeded.connect(partial(self._on_bits, _results(state)))
+        task.failed.connect(self._on_bits_failed)
+
+    def _on_bits(self, mapped: tuple[object, ...], maps: dict[str, np.ndarray | None]) -> None:
+        if mapped == _results(self.controller.state):
+            self.view.set_bits_map(maps[RIGHT], maps[LEFT])
+
+    @Slot(object)
+    def _on_bits_failed(self, error: Exception) -> None:
+        self.view.set_overlay("")
+        self._services.notices.error(error, "The bits cannot be shown")
 
     # -- what the user does
 
@@ -336,3 +409,26 @@ def _caption(state: CompressState) -> list[str]:
     parts += [state.title, size]
     parts += [bytes_short(source.stored_bytes)] if source.stored_bytes else []
     return [*parts, *source.notes]
+
+
+def _results(state: CompressState) -> tuple[object, ...]:
+    """What is on show, to tell whether it is still the same."""
+    return state.left.result, state.right.result, state.file
+
+
+def _our_files(state: CompressState) -> dict[str, bytes | None]:
+    """The files on show that our codec has made; None for others."""
+    if state.file is not None:
+        return {LEFT: None, RIGHT: state.file.data}
+    files: dict[str, bytes | None] = {}
+    for side in SIDES:
+        result = state.side(side).result
+        ours = result is not None and result.wish.settings.codec == OURS
+        files[side] = result.encoded.data if result is not None and ours else None
+    return files
+
+
+def _bits_maps(files: dict[str, bytes | None]) -> dict[str, np.ndarray | None]:
+    from engine.compression.bits_map import bits_map
+
+    return {side: None if data is None else bits_map(data) for side, data in files.items()}

@@ -444,7 +444,7 @@ def test_what_is_in_focus_gets_more_of_the_bits(qtbot: QtBot, page: CompressPage
     plain = page.controller.state.right.result
     mask = np.zeros((64, 96), dtype=bool)
     mask[:, :32] = True
-    page.controller.change_shared(focus=Focus(mask, (192, 128), drop=40))
+    page.controller.change_shared(focus=Focus(mask, drop=40))
     wait_current(qtbot, page)
     focused = page.controller.state.right.result
     assert plain is not None and focused is not None

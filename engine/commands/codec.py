@@ -255,6 +255,10 @@ def parse_region(text: str) -> Region:
 def info(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="An .lsi file.")],
     as_json: JsonOption = False,
+    bits_map: Annotated[
+        Path | None,
+        typer.Option("--bits-map", metavar="PNG", help="Draw where the bits go, as a heat map, into this file."),
+    ] = None,
 ) -> None:
     """Show what a compressed file says of itself."""
     from engine.compression import inspect
@@ -271,6 +275,9 @@ def info(
     except LatentStudioError as error:
         raise type(error)(f"{file}: {error.problem}", error.remedy) from error
     facts = {"file": str(file), **header.facts()}
+    if bits_map is not None:
+        facts["bits_map"] = str(bits_map)
+        facts["bits_map_top"] = _draw_bits_map(file, data, bits_map)
     if as_json:
         print_json(facts)
         return
@@ -289,6 +296,27 @@ def info(
             value = f"{value:.3f}".rstrip("0").rstrip(".")
         shown.add_row(name.replace("_", " "), escape(str(value)))
     output.print(shown)
+
+
+def _draw_bits_map(file: Path, data: bytes, target: Path) -> float:
+    """Write the heat map of a file's bits; returns the bits per pixel of its lightest colour."""
+    import numpy as np
+
+    from engine.compression.bits_map import bits_map, smoothed
+    from engine.compression.reading import naming
+    from engine.files import write_bytes
+    from engine.heat_colours import heat_picture
+    from engine.image import encode_png
+
+    with naming(file):
+        values = smoothed(bits_map(data, device=compute_device()))
+    # A few places that cost far more than all others must not leave the rest in the dark.
+    top = float(np.quantile(values, 0.995))
+    colours = heat_picture(values, top)
+    scale = max(1, min(16, 2048 // max(values.shape)))
+    drawn = colours.repeat(scale, axis=0).repeat(scale, axis=1)
+    write_bytes(target, encode_png(drawn, text={"Description": f"Bits per pixel, 0 (dark) to {top:.3f} (light)"}))
+    return top
 
 
 def _rates(groups: Sequence[GroupEntry]) -> str:

@@ -100,10 +100,17 @@ class BitCounter:
     def write(self, values: np.ndarray, bins: np.ndarray, tables: list[Table]) -> None:
         """Count values (N,) int32 whose tables are named by bins (N,) uint8."""
         for run, table in _runs(values, bins, tables):
-            outside = (run < table.low) | (run > table.high)
-            self.bits += float(table.bits[np.where(outside, len(table.bits) - 1, run - table.low)].sum())
-            for value in run[outside]:
-                self.bits += math.log2(MAX_ESCAPE_BITS + 1) + max(0, _folded(int(value)).bit_length() - 1)
+            self.bits += float(_run_bits(run, table).sum())
+
+
+def symbol_bits(values: np.ndarray, bins: np.ndarray, tables: list[Table]) -> np.ndarray:
+    """What each of the values (N,) int32, whose tables are named by bins (N,) uint8, costs by the tables, (N,) float64
+    in bits."""
+    costs = np.empty(len(values))
+    costs[np.argsort(bins, kind="stable")] = np.concatenate(
+        [np.empty(0), *(_run_bits(run, table) for run, table in _runs(values, bins, tables))]
+    )
+    return costs
 
 
 class GroupDecoder:
@@ -152,6 +159,15 @@ def _runs(values: np.ndarray, bins: np.ndarray, tables: list[Table]) -> Iterator
         if end > start:
             yield values[start:end], table
         start = int(end)
+
+
+def _run_bits(values: np.ndarray, table: Table) -> np.ndarray:
+    """What each value of one table costs, escapes included."""
+    outside = (values < table.low) | (values > table.high)
+    costs = table.bits[np.where(outside, len(table.bits) - 1, values - table.low)]
+    for place in np.flatnonzero(outside):
+        costs[place] += math.log2(MAX_ESCAPE_BITS + 1) + max(0, _folded(int(values[place])).bit_length() - 1)
+    return costs
 
 
 def _folded(value: int) -> int:

@@ -101,17 +101,26 @@ def decode_group(
         DamagedFile: the stream holds values that no encoder writes.
     """
     decoder = GroupDecoder(stream)
-    shape = (model.hyper_channels, -(-height // 4), -(-width // 4))
-    bins = np.repeat(np.arange(shape[0], dtype=np.uint8), shape[1] * shape[2])
-    hyper = decoder.read(bins, model.hyper_tables(level)).reshape(shape)
-    if np.abs(hyper).max() > LARGEST:
-        raise DamagedFile("A stream in the file holds an impossible value.", "Get the file again.")
+    hyper, _ = read_hyper(decoder, model, height, width, level)
 
     def visit(_step: int, _places: np.ndarray, _mean: np.ndarray, bins: np.ndarray) -> np.ndarray:
         return decoder.read(bins, model.latent_tables)
 
     latents = walk(model, hyper, height, width, level, local, visit)
     return latents, symbol_checksum(hyper, latents)
+
+
+def read_hyper(
+    decoder: GroupDecoder, model: EntropyModel, height: int, width: int, level: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The hyper-latents (Cz, ceil(height / 4), ceil(width / 4)) int32 with which a stream begins, and the bins of their
+    tables, flat. Raises `DamagedFile`."""
+    shape = (model.hyper_channels, -(-height // 4), -(-width // 4))
+    bins = np.repeat(np.arange(shape[0], dtype=np.uint8), shape[1] * shape[2])
+    hyper = decoder.read(bins, model.hyper_tables(level)).reshape(shape)
+    if np.abs(hyper).max() > LARGEST:
+        raise DamagedFile("A stream in the file holds an impossible value.", "Get the file again.")
+    return hyper, bins
 
 
 def symbol_checksum(hyper: np.ndarray, latents: np.ndarray) -> int:

@@ -150,10 +150,9 @@ def decode_file(file: CompressedBytes, token: CancelToken) -> OpenedFile:
 
 def prepare(source: Picture, shared: SharedSettings) -> Picture:
     """The picture that both sides compress: cropped, shrunk, in the colours that are kept."""
-    from engine.compression.preparation import Preparation
-
     from engine.colour_profile import to_srgb
     from engine.compression.container import Region
+    from engine.compression.preparation import Preparation
 
     crop = shared.crop and Region(shared.crop.x, shared.crop.y, shared.crop.width, shared.crop.height)
     prepared = Preparation(crop, longest=shared.longest_side, resample=shared.resample).apply(source)

@@ -16,7 +16,6 @@ from gui.widgets.rate_plot import Curve, RatePlot, RatePoint
 if TYPE_CHECKING:
     from gui.services.context import Services
 
-# Roles of the theme's palette for people who tell fewer colours apart.
 PSNR, MS_SSIM = "psnr", "ms-ssim"
 PLOT_HEIGHT = 240
 
@@ -84,7 +83,7 @@ class CurvesPanel(QWidget):
 
     def _point(self, point: CurvePoint) -> RatePoint:
         value = point.ms_ssim if self.metric_box.currentData() == MS_SSIM else point.psnr
-        return RatePoint(point.bits_per_pixel, value, point, quality=point.quality)
+        return RatePoint(point.bits_per_pixel, value, point, setting=f"quality {point.quality:g}")
 
     @Slot(object)
     def _show_current(self, state: CompressState) -> None:

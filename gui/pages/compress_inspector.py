@@ -150,7 +150,7 @@ class CompressInspector(QWidget):
     def panel(self, side: str) -> CompressSide:
         """The settings of a side, built when they are first asked for."""
         if side not in self.panels:
-            panel = self.panels[side] = CompressSide(self.controller, side, self._services)
+            panel = self.panels[side] = CompressSide(self.controller, side, self.curves, self._services)
             panel.save_wished.connect(partial(self.save_wished.emit, side))
             panel.export_wished.connect(partial(self.export_wished.emit, side))
             self._sections[side].add(panel)

@@ -199,7 +199,7 @@ class CompressPage(QWidget):
             ("bits", "bits", "Bits spent per region", "B"),
         ):
             button = self.overlay_buttons[overlay] = self._view_button(icon, f"{text} ({key})")
-            button.clicked.connect(partial(self._on_overlay, overlay))
+            button.clicked.connect(lambda shown, overlay=overlay: self._on_overlay(overlay, shown))
             bar.addWidget(button)
         self.lens_button = self._view_button("search", "Lens (L)")
         self.lens_button.clicked.connect(view.set_lens)

@@ -28,6 +28,7 @@ from gui.controllers.compress_settings import (
     SideSettings,
 )
 from gui.controllers.compress_work import Result
+from gui.controllers.rate_curves import RateCurves
 from gui.controllers.wording import bytes_exact, bytes_short, decibels, percent, seconds
 from gui.widgets.figure_table import FigureTable
 from gui.widgets.labeled_slider import LabeledSlider
@@ -90,10 +91,16 @@ class CompressSide(QWidget):
     export_wished = Signal()
 
     def __init__(
-        self, controller: CompressController, side: str, services: Services, parent: QWidget | None = None
+        self,
+        controller: CompressController,
+        side: str,
+        curves: RateCurves,
+        services: Services,
+        parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self.controller, self.side = controller, side
+        self._curves = curves
         self._services = services
         self._letter = "A" if side == LEFT else "B"
         self._codec = ""  # whose settings the boxes offer now
@@ -295,7 +302,9 @@ class CompressSide(QWidget):
             if found.wish is None:
                 return "Waiting for the size of the other side…"
             doing = f"{doing.rstrip('.…')}…" if doing else "Compressing…" if result is None else "Updating…"
-            return doing if result is None else f"{doing} The figures above are of {made_with(result)}."
+            parts = [doing, self._estimate(state)]
+            parts += [f"The figures above are of {made_with(result)}."] if result is not None else []
+            return " ".join(filter(None, parts))
         if result is None:
             return "Not compressed yet." if state.picture is not None else "Open, drop or paste a photo."
         if found.stopped:
@@ -309,6 +318,14 @@ class CompressSide(QWidget):
         if state.large:
             parts.append("A large photo is compressed again when the slider rests.")
         return " ".join(parts)
+
+    def _estimate(self, state: CompressState) -> str:
+        """What the file will be about, as far as files of other qualities tell; "" else."""
+        picture = state.picture
+        if picture is None or self._curves.excerpt:
+            return ""
+        found = self._curves.estimate(state.settings.side(self.side), picture.width * picture.height)
+        return "" if found is None else f"Estimate: about {bytes_short(found.size)} and {decibels(found.psnr)}."
 
     @Slot(str, object)
     def _on_progressed(self, side: str, progress: Progress) -> None:

@@ -51,6 +51,7 @@ class FocusPanel(QWidget):
         super().__init__(parent)
         self._controller, self._region, self._services = controller, region, services
         self._shown: Focus | None = None  # what the region shows of the settings
+        self._following = False  # the region is being told, and tells nothing new
         self._hint = QLabel()
         self._hint.setWordWrap(True)
         self._hint.setProperty("look", "caption")
@@ -62,7 +63,7 @@ class FocusPanel(QWidget):
         for mode, text in TOOLS.items():
             button = self.tools[mode] = self._tool(mode, text)
             button.setCheckable(True)
-            button.clicked.connect(partial(self._on_tool, mode))
+            button.clicked.connect(lambda checked, mode=mode: self._on_tool(mode, checked))
             tools.addWidget(button)
         tools.addStretch(1)
         self.clear_button = QPushButton("Clear")
@@ -114,8 +115,9 @@ class FocusPanel(QWidget):
         focus = state.settings.shared.focus
         if focus is not self._shown:
             # Undo, redo or another photo: the drawing follows the settings.
-            self._shown = focus
+            self._shown, self._following = focus, True
             self._region.set_mask(None if focus is None else focus.mask)
+            self._following = False
         if focus is not None:
             self.drop.set_value(focus.drop, emit=False)
         for button in (self.clear_button, self.invert_button):
@@ -136,7 +138,7 @@ class FocusPanel(QWidget):
 
     @Slot()
     def _on_region(self) -> None:
-        if self._region.mode == "crop":
+        if self._region.mode == "crop" or self._following:
             return
         mask = self._region.mask()
         self._shown = None if mask is None else Focus(mask, self.drop.value)

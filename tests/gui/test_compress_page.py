@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from PySide6.QtCore import QMimeData, Qt, QUrl
+from PySide6.QtCore import QMimeData, QPoint, QRect, Qt, QUrl
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QAbstractSlider, QAbstractSpinBox, QComboBox
@@ -476,6 +476,107 @@ def test_curves_of_the_photo_fill_in_while_nothing_else_is_to_be_done(
     estimate = curves.estimate(SideSettings(OURS, 62.0), 144 * 96)
     assert estimate is not None and result is not None
     assert estimate.size == pytest.approx(result.size, rel=0.2)
+
+
+def test_a_point_of_the_plot_is_loaded_into_the_side_of_choice(qtbot: QtBot, page: CompressPage, photo: Path) -> None:
+    inspector = page.inspector()
+    open_and_wait(qtbot, page, photo)
+    assert inspector.curves_panel is None
+    inspector._curves_section.set_expanded(True)
+    panel = inspector.curves_panel
+    assert panel is not None
+    qtbot.waitUntil(lambda: any(point.codec == "webp" for point in inspector.curves.points), timeout=PATIENCE)
+    point = next(point for point in inspector.curves.points if point.codec == "webp")
+    panel.side_box.setCurrentIndex(panel.side_box.findData(LEFT))
+    panel.plot.point_chosen.emit(point)
+    wait_current(qtbot, page)
+    left = page.controller.state.left.result
+    assert left is not None
+    assert (left.wish.settings.codec, left.wish.settings.quality) == ("webp", point.quality)
+    assert left.encoded.psnr == pytest.approx(point.psnr)
+
+
+def test_an_estimate_is_named_as_one_until_the_exact_figures_are_there(
+    qtbot: QtBot, page: CompressPage, photo: Path
+) -> None:
+    open_and_wait(qtbot, page, photo)
+    panel = page.inspector().panel(RIGHT)
+    panel.quality.set_value(60)
+    assert "Estimate" not in panel.status.text(), "nothing is known beyond quality 50"
+    wait_current(qtbot, page)
+    panel.quality.set_value(55)
+    assert "Estimate: about" in panel.status.text()
+    assert panel.figures.stale
+    wait_current(qtbot, page)
+    assert "Estimate" not in panel.status.text()
+
+
+def test_the_crop_is_drawn_on_the_whole_photo(qtbot: QtBot, page: CompressPage, photo: Path) -> None:
+    panel = page.inspector().crop_panel
+    open_and_wait(qtbot, page, photo)
+    QTest.mouseClick(panel.crop_button, Qt.MouseButton.LeftButton)
+    assert page.region.mode == "crop"
+    page.region.set_crop_rect(QRect(20, 10, 60, 40))
+    QTest.mouseClick(panel.cancel_button, Qt.MouseButton.LeftButton)
+    assert page.controller.state.settings.shared.crop is None
+    QTest.mouseClick(panel.crop_button, Qt.MouseButton.LeftButton)
+    page.region.set_crop_rect(QRect(20, 10, 60, 40))
+    QTest.mouseClick(panel.apply_button, Qt.MouseButton.LeftButton)
+    wait_current(qtbot, page)
+    assert page.controller.state.settings.shared.crop == Crop(20, 10, 60, 40)
+    assert (page.view.transform.image_size.width(), page.view.transform.image_size.height()) == (60, 40)
+    # Cropping again begins with the crop that there is, on the whole photo.
+    QTest.mouseClick(panel.crop_button, Qt.MouseButton.LeftButton)
+    assert page.view.transform.image_size.width() == 144
+    assert page.region.crop_rect() == QRect(20, 10, 60, 40)
+    QTest.mouseClick(panel.cancel_button, Qt.MouseButton.LeftButton)
+    assert page.view.transform.image_size.width() == 60
+    QTest.mouseClick(panel.whole_button, Qt.MouseButton.LeftButton)
+    wait_current(qtbot, page)
+    assert page.view.transform.image_size.width() == 144
+
+
+def test_what_is_drawn_is_the_focus_and_undo_takes_it_back(qtbot: QtBot, page: CompressPage, photo: Path) -> None:
+    controller, view = page.controller, page.view
+    open_and_wait(qtbot, page, photo)
+    page.inspector()._focus_section.set_expanded(True)
+    panel = page.inspector().focus_panel
+    assert panel is not None
+    QTest.mouseClick(panel.tools["rectangle"], Qt.MouseButton.LeftButton)
+    middle = view.rect().center()
+    QTest.mousePress(view, Qt.MouseButton.LeftButton, pos=middle - QPoint(40, 40))
+    QTest.mouseMove(view, middle)
+    QTest.mouseMove(view, middle + QPoint(40, 40))
+    QTest.mouseRelease(view, Qt.MouseButton.LeftButton, pos=middle + QPoint(40, 40))
+    focus = controller.state.settings.shared.focus
+    assert focus is not None and 0.0 < focus.mask.mean() < 1.0
+    wait_current(qtbot, page)
+    result = controller.state.right.result
+    assert result is not None and result.wish.shared.focus is focus
+    controller.undo()
+    assert controller.state.settings.shared.focus is None
+    assert page.region.mask() is None
+    controller.redo()
+    assert controller.state.settings.shared.focus is focus
+    np.testing.assert_array_equal(page.region.mask(), focus.mask)
+    QTest.mouseClick(panel.clear_button, Qt.MouseButton.LeftButton)
+    assert controller.state.settings.shared.focus is None
+    # Another photo has no focus yet.
+    controller.undo()
+    open_and_wait(qtbot, page, sample_paths("photos")[0])
+    assert controller.state.settings.shared.focus is None
+    assert page.region.mask() is None
+
+
+def test_bits_are_shown_where_our_codec_spent_them(qtbot: QtBot, page: CompressPage, photo: Path) -> None:
+    open_and_wait(qtbot, page, photo)
+    QTest.mouseClick(page.overlay_buttons["bits"], Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: page.view._bits[1] is not None, timeout=PATIENCE)
+    assert page.view._bits[0] is None, "the original has none"
+    assert page.overlay_buttons["bits"].isChecked()
+    QTest.mouseClick(page.overlay_buttons["difference"], Qt.MouseButton.LeftButton)
+    assert not page.overlay_buttons["bits"].isChecked()
+    assert page.view.overlay == "difference"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Annotated
@@ -33,8 +33,10 @@ from engine.errors import UsageError
 from engine.progress import ProgressCallback
 
 if TYPE_CHECKING:
-    from engine.compression import Region
+    from engine.compression import EncodeSettings, Region
+    from engine.compression.classic import ClassicSettings
     from engine.compression.container import GroupEntry
+    from engine.compression.preparation import Preparation
     from engine.compression.settings import Target
 
 
@@ -43,6 +45,7 @@ def register(app: typer.Typer) -> None:
     app.command()(compress)
     app.command()(decode)
     app.command()(info)
+    app.command()(presets)
 
 
 def compress(
@@ -89,6 +92,17 @@ def compress(
     perceptual: Annotated[
         bool, typer.Option(help="Measure SSIMULACRA2 too; it takes nearly as long as encoding.")
     ] = True,
+    crop: Annotated[
+        str | None, typer.Option(metavar="X,Y,WIDTH,HEIGHT", help="Compress only this part, in pixels.")
+    ] = None,
+    resize: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="1600x, x1200, 1600x1200, 50%, or 2048 for the longest side; after --crop."),
+    ] = None,
+    resample: Annotated[str, typer.Option(help="Filter for --resize: lanczos, bicubic, box or nearest.")] = "lanczos",
+    preset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Codec, settings and size by name; see `presets`.")
+    ] = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
     device: DeviceOption = None,
@@ -110,25 +124,36 @@ def compress(
         target=target,
         effort=effort,
     )
+    preparation = _preparation(crop, resize, resample)
+    suffix, job_settings = DEFAULT_SUFFIX, settings
+    if preset is not None:
+        own = settings != EncodeSettings(keep_metadata=metadata, keep_place=gps) or quality is not None
+        if own or focus is not None:
+            raise UsageError(
+                "A preset brings its own settings.", "Leave out -q, targets, --model, --effort and --focus."
+            )
+        suffix, job_settings, profile, preparation = _from_preset(preset, metadata, gps, profile, preparation)
     chosen = compute_device()
-    open_codec(model, chosen)  # a wrong model fails once, and its loading is not in the first photo's seconds
+    if isinstance(job_settings, EncodeSettings):
+        open_codec(model, chosen)  # a wrong model fails once, and its loading is not in the first photo's seconds
     focused = None if focus is None else focus_maker(focus, drop, chosen)
     outcome = Outcome()
     found = gather(photos, PICTURE_SUFFIXES, outcome)
-    jobs = targets(found, out, DEFAULT_SUFFIX, (DEFAULT_SUFFIX,), overwrite=overwrite, outcome=outcome)
+    jobs = targets(found, out, suffix, (suffix,), overwrite=overwrite, outcome=outcome)
     reports: list[FileReport] = []
 
     def one(source: Path, target: Path, progress: ProgressCallback) -> None:
         report = compress_file(
             source,
             target,
-            settings,
+            job_settings,
             perceptual=perceptual,
             overwrite=overwrite,
             device=chosen,
             progress=progress,
             focus=focused,
             keep_profile=profile,
+            preparation=preparation,
         )
         reports.append(report)
         if report.target_note:
@@ -141,8 +166,62 @@ def compress(
     if as_json:
         print_json({"files": [asdict(report) for report in reports], "failed": outcome.failed})
     elif reports:
-        output.print(figures(reports, found_quality=target is not None))
+        output.print(figures(reports, found_quality=job_settings.target is not None))
     finish(outcome)
+
+
+def _preparation(crop: str | None, resize: str | None, resample: str) -> Preparation | None:
+    """Crop and size that the options name; None where they name none. Raises `UsageError`."""
+    from engine.compression.preparation import Preparation, parse_resize
+
+    part = None if crop is None else parse_region(crop, "--crop")
+    if resize is not None:
+        return parse_resize(resize, crop=part, resample=resample)
+    checked = Preparation(part, resample=resample)
+    return checked if part is not None else None
+
+
+def _from_preset(
+    name: str, metadata: bool, gps: bool, profile: bool, preparation: Preparation | None
+) -> tuple[str, EncodeSettings | ClassicSettings, bool, Preparation]:
+    """Suffix, settings, whether to keep the profile, and preparation of a preset, under the options beside it.
+
+    Options can take metadata away, and add the place; crop and size take the place of those of the preset.
+    """
+    from engine.compression import DEFAULT_SUFFIX
+    from engine.compression.classic import CODEC_SUFFIXES, ClassicSettings
+    from engine.compression.presets import load_presets
+
+    shelf = load_presets()
+    for problem in shelf.problems:
+        errors.print(escape(problem), soft_wrap=True)
+    found = shelf.find(name)
+    settings = replace(
+        found.settings,
+        keep_metadata=found.settings.keep_metadata and metadata,
+        keep_place=found.settings.keep_place or gps,
+    )
+    keep = profile and found.keep_profile
+    if isinstance(settings, ClassicSettings):
+        settings = replace(settings, keep_profile=keep)
+    suffix = CODEC_SUFFIXES.get(found.codec, DEFAULT_SUFFIX)
+    return suffix, settings, keep, preparation or found.preparation
+
+
+def presets(as_json: JsonOption = False) -> None:
+    """List the presets for `compress --preset NAME`."""
+    from engine.compression.presets import load_presets
+
+    shelf = load_presets()
+    for problem in shelf.problems:
+        errors.print(escape(problem), soft_wrap=True)
+    if as_json:
+        print_json({"presets": [preset.to_data() for preset in shelf.presets], "problems": list(shelf.problems)})
+        return
+    shown = table("name", "codec", "for what")
+    for preset in shelf.presets:
+        shown.add_row(escape(preset.name), preset.codec, escape(preset.about))
+    output.print(shown)
 
 
 def _target(
@@ -239,7 +318,7 @@ def decode(
     finish(outcome)
 
 
-def parse_region(text: str) -> Region:
+def parse_region(text: str, option: str = "--region") -> Region:
     """X,Y,WIDTH,HEIGHT as a region. Raises `UsageError` unless it is four whole numbers."""
     from engine.compression import Region
 
@@ -247,7 +326,7 @@ def parse_region(text: str) -> Region:
         x, y, width, height = map(int, text.split(","))
     except ValueError as error:
         raise UsageError(
-            f"{text!r} is no region.", "Write X,Y,WIDTH,HEIGHT in pixels, for example --region 200,100,640,480."
+            f"{text!r} is no region.", f"Write X,Y,WIDTH,HEIGHT in pixels, for example {option} 200,100,640,480."
         ) from error
     return Region(x, y, width, height)
 

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from engine.colour_profile import to_srgb
+from engine.compression.classic import ClassicSettings, encode_classic
 from engine.compression.codec import decode, encode
 from engine.compression.codec_model import DeviceWish
 from engine.compression.container import MAX_PIXELS, Region
 from engine.compression.decoding import DamagedTile
 from engine.compression.lossless import LosslessFile, smaller_lossless
+from engine.compression.preparation import Preparation
 from engine.compression.quality_map import QualityMap
 from engine.compression.reading import naming, read_compressed
 from engine.compression.settings import EncodeSettings
@@ -20,7 +23,7 @@ from engine.errors import UsageError
 from engine.evaluation.image_quality import ms_ssim, psnr
 from engine.evaluation.ssimulacra2 import has_ssimulacra2, ssimulacra2
 from engine.files import write_bytes
-from engine.image import Picture, open_picture, save_picture
+from engine.image import Picture, flatten, open_picture, save_picture
 from engine.progress import CancelToken, ProgressCallback, ignore_progress
 
 
@@ -73,7 +76,7 @@ class DecodedFileReport:
 def compress_file(
     source: Path,
     target: Path,
-    settings: EncodeSettings = EncodeSettings(),  # noqa: B008 - frozen
+    settings: EncodeSettings | ClassicSettings = EncodeSettings(),  # noqa: B008 - frozen
     *,
     perceptual: bool = False,
     overwrite: bool = True,
@@ -83,6 +86,7 @@ def compress_file(
     enough: CancelToken | None = None,
     focus: Callable[[Picture], QualityMap] | None = None,
     keep_profile: bool = True,
+    preparation: Preparation | None = None,
 ) -> FileReport:
     """Compress a picture file; the result is decoded once, which checks it and gives the figures, before it is kept.
 
@@ -91,6 +95,9 @@ def compress_file(
         enough: once set, refinement (`EncodeSettings.effort`) ends with the best that it has found.
         keep_profile: keep colours that are not sRGB, such as Display P3, and their profile; else they are converted.
         focus: makes the quality map of each photo, instead of that of `settings`.
+        preparation: crop and size before; the figures compare with what it gives.
+
+        Our own codec alone looks at `enough`, `focus` and `device`.
 
     Raises:
         PictureError, LimitError: the source cannot be read.
@@ -102,6 +109,10 @@ def compress_file(
     source, target = Path(source), Path(target)
     _refuse_same(source, target)
     picture = open_picture(source, keep_profile=keep_profile)
+    if preparation is not None:
+        picture = preparation.apply(picture)
+    if isinstance(settings, ClassicSettings):
+        return _compress_classic(source, target, picture, settings, perceptual, overwrite, progress, cancel)
     started = time.perf_counter()
     if focus is not None:
         settings = replace(settings, quality_map=focus(picture))
@@ -137,6 +148,42 @@ def compress_file(
         notes=picture.notes,
         lossless=exact,
         target_note=note,
+    )
+
+
+def _compress_classic(
+    source: Path,
+    target: Path,
+    picture: Picture,
+    settings: ClassicSettings,
+    perceptual: bool,
+    overwrite: bool,
+    progress: ProgressCallback,
+    cancel: CancelToken | None,
+) -> FileReport:
+    """The part of `compress_file` after preparation, for a codec that people have already."""
+    encoded = encode_classic(picture, settings, progress=progress, cancel=cancel)
+    visible = None
+    if perceptual and has_ssimulacra2(picture.width, picture.height):
+        given = picture if encoded.decoded.profile == picture.profile else to_srgb(picture)
+        visible = ssimulacra2(flatten(given), flatten(encoded.decoded), cancel=cancel)
+    write_bytes(target, encoded.data, overwrite=overwrite)
+    return FileReport(
+        source=source,
+        target=target,
+        original_bytes=picture.stored_bytes or source.stat().st_size,
+        compressed_bytes=len(encoded.data),
+        width=picture.width,
+        height=picture.height,
+        quality=encoded.quality,
+        bits_per_pixel=encoded.bits_per_pixel,
+        psnr=encoded.psnr,
+        ms_ssim=encoded.ms_ssim,
+        ssimulacra2=visible,
+        seconds_encode=encoded.seconds_encode,
+        seconds_decode=encoded.seconds_decode,
+        notes=picture.notes,
+        target_note=encoded.note,
     )
 
 

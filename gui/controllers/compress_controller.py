@@ -23,6 +23,7 @@ from gui.controllers.compress_settings import (
     SIDES,
     SUFFIXES,
     PageSettings,
+    SharedSettings,
     SideSettings,
     other,
     remembered,
@@ -411,7 +412,7 @@ class CompressController(QObject):
         if source is None:
             return
         self._preparations += 1
-        if shared.prepares == (None, None, shared.resample, True):
+        if replace(shared.prepares, resample=SharedSettings.resample) == SharedSettings():
             self._on_prepared(self._preparations, source)
             return
         for lane in self._lanes.values():

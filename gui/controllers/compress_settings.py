@@ -106,6 +106,7 @@ class SharedSettings:
         keep_profile: keep colours beyond sRGB and their profile, else convert them.
         crop: the part that is compressed; None = all.
         longest_side: shrink to that many pixels on the longer side; None = as it is.
+        width, height, percent: sizes that only presets ask for, see `engine.compression.preparation.Preparation`.
         resample: the filter that shrinks, "lanczos", "bicubic", "box" or "nearest".
         focus: parts that get more of the bits of our codec; None = every part the same.
     """
@@ -115,13 +116,21 @@ class SharedSettings:
     keep_profile: bool = True
     crop: Crop | None = None
     longest_side: int | None = None
+    width: int | None = None
+    height: int | None = None
+    percent: float | None = None
     resample: str = "lanczos"
     focus: Focus | None = None
 
     @property
-    def prepares(self) -> tuple[Crop | None, int | None, str, bool]:
-        """Everything that changes the pixels before they are compressed."""
-        return self.crop, self.longest_side, self.resample, self.keep_profile
+    def prepares(self) -> SharedSettings:
+        """Only what changes the pixels before they are compressed."""
+        return replace(self, keep_metadata=True, keep_place=False, focus=None)
+
+    @property
+    def size(self) -> tuple[int | None, int | None, int | None, float | None]:
+        """All wishes for the size."""
+        return self.longest_side, self.width, self.height, self.percent
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,8 @@ def prepare(source: Picture, shared: SharedSettings) -> Picture:
     from engine.compression.preparation import Preparation
 
     crop = shared.crop and Region(shared.crop.x, shared.crop.y, shared.crop.width, shared.crop.height)
-    prepared = Preparation(crop, longest=shared.longest_side, resample=shared.resample).apply(source)
+    longest, width, height, percent = shared.size
+    prepared = Preparation(crop, width, height, shared.resample, longest, percent).apply(source)
     return prepared if shared.keep_profile or prepared.profile is None else to_srgb(prepared)
 
 

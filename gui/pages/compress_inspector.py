@@ -9,10 +9,11 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from gui.controllers.compress_controller import CompressController, CompressState
-from gui.controllers.compress_settings import CODEC_NAMES, LEFT, ORIGINAL, RIGHT, SIDES
+from gui.controllers.compress_settings import CODEC_NAMES, LEFT, ORIGINAL, RIGHT, SIDES, SharedSettings
 from gui.controllers.rate_curves import RateCurves
 from gui.controllers.wording import bytes_exact, bytes_short, size_in_pixels
 from gui.pages.compress_curves import CurvesPanel
+from gui.pages.compress_presets import PresetBar
 from gui.pages.compress_side import BPP, FIGURES, SIZE, CompressSide
 from gui.pages.compress_tools import TOOLS, CropPanel, FocusPanel
 from gui.widgets.figure_table import FigureTable
@@ -75,7 +76,9 @@ class CompressInspector(QWidget):
         self._focus_section.toggled.connect(self._on_focus_toggled)
         self._curves_section = Section("Rate and distortion", expanded=False)
         self._curves_section.toggled.connect(self._on_curves_toggled)
+        self.preset_bar = PresetBar(controller, services)
         self._parts = (
+            self.preset_bar,
             self._sections[RIGHT],
             self._sections[LEFT],
             self._curves_section,
@@ -168,7 +171,7 @@ class CompressInspector(QWidget):
             letter, place = ("A", "left") if side == LEFT else ("B", "right")
             self._sections[side].set_title(f"{letter}, {place}: {CODEC_NAMES[codec]}")
             self._sections[side].setVisible(visible)
-        for section in (self._photo_section, self._focus_section, self._curves_section):
+        for section in (self.preset_bar, self._photo_section, self._focus_section, self._curves_section):
             section.setVisible(state.file is None)
         self._file_section.setVisible(state.file is not None)
         self._show_photo(state)
@@ -176,10 +179,10 @@ class CompressInspector(QWidget):
 
     def _show_photo(self, state: CompressState) -> None:
         shared = state.settings.shared
-        self.size_box.setCurrentIndex(max(0, self.size_box.findData(shared.longest_side)))
+        self._show_size(shared)
         self.filter_box.setCurrentIndex(self.filter_box.findData(shared.resample))
         for widget in (self.filter_box, self._filter_label):
-            widget.setVisible(shared.longest_side is not None)
+            widget.setVisible(any(shared.size))
         wide = state.source is not None and state.source.profile is not None
         for box, wanted, there in (
             (self.metadata, shared.keep_metadata, True),
@@ -190,6 +193,20 @@ class CompressInspector(QWidget):
             box.setChecked(wanted)
             box.blockSignals(False)
             box.setEnabled(there)
+
+    def _show_size(self, shared: SharedSettings) -> None:
+        """Choose what is wished for; a size that the list does not have, such as a preset's, is added to it."""
+        index = 0
+        if any(shared.size):
+            longest, width, height, percent = shared.size
+            sides = f"{width or 'any'} × {height or 'any'} pixels" if width or height else f"{percent or 100:g} %"
+            index = self.size_box.findData(longest) if longest else -1
+            if index < 0:
+                if self.size_box.count() > len(LONGEST_SIDES):
+                    self.size_box.removeItem(len(LONGEST_SIDES))
+                self.size_box.addItem(f"{longest} pixels" if longest else sides, longest)
+                index = len(LONGEST_SIDES)
+        self.size_box.setCurrentIndex(index)
 
     def _show_file(self, state: CompressState) -> None:
         file = state.file
@@ -227,7 +244,9 @@ class CompressInspector(QWidget):
 
     @Slot(int)
     def _on_size_chosen(self, index: int) -> None:
-        self.controller.change_shared(longest_side=self.size_box.itemData(index))
+        if index < len(LONGEST_SIDES):
+            longest = self.size_box.itemData(index)
+            self.controller.change_shared(longest_side=longest, width=None, height=None, percent=None)
 
     @Slot(int)
     def _on_filter_chosen(self, index: int) -> None:

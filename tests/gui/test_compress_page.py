@@ -568,6 +568,36 @@ def test_what_is_drawn_is_the_focus_and_undo_takes_it_back(qtbot: QtBot, page: C
     assert page.region.mask() is None
 
 
+def test_presets_set_a_side_and_own_ones_are_added_and_removed(qtbot: QtBot, page: CompressPage, photo: Path) -> None:
+    controller, bar = page.controller, page.inspector().preset_bar
+    open_and_wait(qtbot, page, photo)
+    qtbot.waitUntil(lambda: "Web" in bar.names, timeout=PATIENCE)
+    assert bar.box.currentText() == "Own settings"
+    bar.box.setCurrentIndex(bar.box.findData("Web"))
+    bar.box.activated.emit(bar.box.currentIndex())
+    wait_current(qtbot, page)
+    assert controller.suffix(RIGHT) == ".webp"
+    assert controller.state.settings.shared.longest_side == 1920
+    assert not controller.state.settings.shared.keep_metadata
+    assert bar.box.currentText() == "Web"
+    assert not bar.remove_button.isEnabled(), "what comes with the program cannot be removed"
+    controller.set_quality(41)
+    assert bar.box.currentText() == "Own settings"
+    bar.add("Mine")
+    qtbot.waitUntil(lambda: "Mine" in bar.names, timeout=PATIENCE)
+    assert bar.box.currentText() == "Mine"
+    controller.undo()
+    assert bar.box.currentText() == "Web"
+    controller.undo()
+    assert controller.state.settings.right.codec == OURS
+    bar.box.setCurrentIndex(bar.box.findData("Mine"))
+    bar.box.activated.emit(bar.box.currentIndex())
+    assert (controller.state.settings.right.codec, controller.state.settings.right.quality) == ("webp", 41)
+    QTest.mouseClick(bar.remove_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "Mine" not in bar.names, timeout=PATIENCE)
+    wait_current(qtbot, page)
+
+
 def test_bits_are_shown_where_our_codec_spent_them(qtbot: QtBot, page: CompressPage, photo: Path) -> None:
     open_and_wait(qtbot, page, photo)
     QTest.mouseClick(page.overlay_buttons["bits"], Qt.MouseButton.LeftButton)

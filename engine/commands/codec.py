@@ -135,7 +135,7 @@ def compress(
         suffix, job_settings, profile, preparation = _from_preset(preset, metadata, gps, profile, preparation)
     chosen = compute_device()
     if isinstance(job_settings, EncodeSettings):
-        open_codec(model, chosen)  # a wrong model fails once, and its loading is not in the first photo's seconds
+        open_codec(job_settings.model, chosen)  # a wrong model fails once; the first photo's seconds lack its loading
     focused = None if focus is None else focus_maker(focus, drop, chosen)
     outcome = Outcome()
     found = gather(photos, PICTURE_SUFFIXES, outcome)

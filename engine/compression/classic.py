@@ -184,7 +184,7 @@ def encode_classic(
         PictureError: the codec cannot hold the picture.
         TargetNotReached: even quality 0 is too large, even quality 100 is not good enough, or a lossless file is larger
             than allowed.
-        Cancelled: `cancel` was set; it is read between files and between the steps of one.
+        Cancelled: `cancel` was set; it is read between files and before decoding and judging.
     """
     cancel = cancel or never_cancelled()
     cancel.raise_if_cancelled()

@@ -33,7 +33,6 @@ from engine.errors import UsageError
 from engine.progress import ProgressCallback
 
 if TYPE_CHECKING:
-    from engine.compression import Region
     from engine.compression.container import GroupEntry
     from engine.compression.settings import Target
 
@@ -205,11 +204,11 @@ def decode(
 ) -> None:
     """Decode .lsi files to pictures."""
     set_compute(device, threads)
-    from engine.compression import DEFAULT_SUFFIX
+    from engine.compression import DEFAULT_SUFFIX, Region
     from engine.compression.files import DecodedFileReport, decode_file
     from engine.image import WRITABLE_SUFFIXES
 
-    wanted = None if region is None else parse_region(region)
+    wanted = None if region is None else Region.parse(region)
     chosen = compute_device()
     outcome = Outcome()
     found = gather(files, (DEFAULT_SUFFIX,), outcome)
@@ -239,37 +238,16 @@ def decode(
     finish(outcome)
 
 
-def parse_region(text: str) -> Region:
-    """X,Y,WIDTH,HEIGHT as a region. Raises `UsageError` unless it is four whole numbers."""
-    from engine.compression import Region
-
-    try:
-        x, y, width, height = map(int, text.split(","))
-    except ValueError as error:
-        raise UsageError(
-            f"{text!r} is no region.", "Write X,Y,WIDTH,HEIGHT in pixels, for example --region 200,100,640,480."
-        ) from error
-    return Region(x, y, width, height)
-
-
 def info(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="An .lsi file.")],
     as_json: JsonOption = False,
 ) -> None:
     """Show what a compressed file says of itself."""
     from engine.compression import inspect
-    from engine.errors import LatentStudioError, PictureError
+    from engine.compression.reading import open_compressed
 
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise PictureError(
-            f"{file} cannot be read: {error.strerror or error}.", "Check the name and its rights."
-        ) from error
-    try:
+    with open_compressed(file) as data:
         header = inspect(data)
-    except LatentStudioError as error:
-        raise type(error)(f"{file}: {error.problem}", error.remedy) from error
     facts = {"file": str(file), **header.facts()}
     if as_json:
         print_json(facts)

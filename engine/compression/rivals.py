@@ -65,9 +65,17 @@ def decode_rival(data: bytes) -> Picture:
 
 
 def encode_rival_to_size(
-    codec: str, picture: Picture, target_bytes: int, *, cancel: CancelToken | None = None
+    codec: str,
+    picture: Picture,
+    target_bytes: int,
+    *,
+    tune_psnr: bool = False,
+    cancel: CancelToken | None = None,
 ) -> bytes:
     """The best file of a rival that is not larger than `target_bytes`; its smallest one where none is small enough.
+
+    Args:
+        tune_psnr: as `encode_rival`.
 
     Raises:
         UsageError, PictureError: as `encode_rival`.
@@ -75,11 +83,11 @@ def encode_rival_to_size(
     """
     cancel = cancel or never_cancelled()
     low, high = 0, 100
-    best = encode_rival(codec, picture, low)
+    best = encode_rival(codec, picture, low, tune_psnr=tune_psnr)
     while low < high:
         cancel.raise_if_cancelled()
         middle = (low + high + 1) // 2
-        data = encode_rival(codec, picture, middle)
+        data = encode_rival(codec, picture, middle, tune_psnr=tune_psnr)
         if len(data) <= target_bytes:
             best, low = data, middle
         else:

@@ -102,8 +102,8 @@ class FileSource:
 
 
 def as_source(data: bytes | ByteSource) -> ByteSource:
-    """Bytes as a source; a source as it is."""
-    return BytesSource(data) if isinstance(data, bytes) else data
+    """Bytes, or what holds such, as a source; a source as it is."""
+    return BytesSource(bytes(data)) if isinstance(data, bytes | bytearray | memoryview) else data
 
 
 def checksum(source: ByteSource, offset: int, length: int) -> int:

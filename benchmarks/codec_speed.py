@@ -1,10 +1,14 @@
 # ruff: noqa: E402 - the repository comes first on the path, so that the benchmark runs from a checkout
-"""How fast our codec is, what its seconds go into, and how much memory it takes, at 768x512 and at 12 megapixels.
+"""How fast our codec is, what its seconds go into, and how much memory it takes, at 768x512 and at 12 megapixels; and
+how soon the visible part of a 24-megapixel file is there.
 
-Run `python benchmarks/codec_speed.py [--threads 2] [--large SIZES] [--compressai] [--json FILE]`. Each row comes from a
-process of its own, so that its memory is its own: the peak of what is resident, Python, PyTorch and the picture
-included. Seconds are wall time, per picture the best of `--runs`, so they hold for a quiet machine only. Large pictures
-are mosaics of the Kodak photos and their mirror images.
+Run `python benchmarks/codec_speed.py [--threads 2] [--large SIZES] [--visible SIZES] [--compressai] [--json FILE]`.
+Each row comes from a process of its own, so that its memory is its own: the peak of what is resident, Python, PyTorch
+and the picture included. Seconds are wall time, per picture the best of `--runs`, so they hold for a quiet machine
+only. Large pictures are mosaics of the Kodak photos and their mirror images.
+
+`--visible` times what a viewer shows first: a window of 1280x800 pixels in the middle of a large file, where it cuts
+through groups, from the file on the disk to pixels. The model is loaded and warm, the file in the system's cache.
 
 `--compressai` times CompressAI's mbt2018-mean in the same run, on the same small pictures with as many threads:
 compress() and decompress() with real entropy coding, the weights random, which suffices for timing. Larger pictures
@@ -39,7 +43,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from engine.compression import EncodeSettings, codec, decode, decoding, encode
+from engine.compression import EncodeSettings, Region, codec, decode, decoding, encode, open_compressed
+from engine.compression.byte_source import ByteSource
 from engine.compression.codec_model import CodecModel, open_codec
 from engine.compression.entropy import GroupDecoder, GroupEncoder
 from engine.compression.settings import DEFAULT_MODEL
@@ -49,6 +54,8 @@ from engine.paths import data_roots
 
 OURS, THEIRS = "Latent Studio", "mbt2018-mean"
 LARGE = "4000x3000"
+VISIBLE = "6000x4000"
+WINDOW = (1280, 800)
 # Beyond so many pixels one run is long enough to be telling.
 TIMED_ONCE = 5e7
 COMPRESSAI_QUALITY = 4
@@ -118,6 +125,58 @@ def ours(folder: Path, encoding: bool, options: argparse.Namespace) -> dict:
         target.write_bytes(data)
         rows.append({"s_per_mp": best[0] / megapixels, "bpp": 8e-6 * len(data) / megapixels, **best[1]})
     return {**means(rows), "peak_mb": peak_megabytes()}
+
+
+class CountedSource:
+    """A source that counts the bytes that are read of it."""
+
+    def __init__(self, source: ByteSource) -> None:
+        self._source, self.bytes_read = source, 0
+
+    @property
+    def size(self) -> int:
+        """See `ByteSource`."""
+        return self._source.size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """See `ByteSource`."""
+        data = self._source.read(offset, length)
+        self.bytes_read += len(data)
+        return data
+
+
+def write_large(width: int, height: int, target: Path, options: argparse.Namespace) -> dict:
+    """Encode a mosaic of photos. Runs in a process of its own, so that its memory is not that of the decoder."""
+    torch.set_num_threads(options.threads)
+    settings = EncodeSettings(quality=options.quality, model=options.model)
+    target.write_bytes(encode(Picture(mosaic(photos(), width, height)), settings, device=options.device))
+    return {}
+
+
+def visible(width: int, height: int, file: Path, options: argparse.Namespace) -> dict:
+    """Decode the window in the middle of a file of that size. Runs in a process of its own."""
+    torch.set_num_threads(options.threads)
+    settings = EncodeSettings(quality=options.quality, model=options.model)
+    warm = Picture(np.zeros((64, 64, 3), dtype=np.uint8))
+    decode(encode(warm, settings, device=options.device), device=options.device)  # loads and warms up
+    region = Region((width - WINDOW[0]) // 2, (height - WINDOW[1]) // 2, *WINDOW)
+    every, read = [], 0
+    for _ in range(options.runs):
+        started = time.perf_counter()
+        with open_compressed(file) as source:
+            counted = CountedSource(source)
+            decode(counted, region=region, strict=True, device=options.device)
+        every.append(round(time.perf_counter() - started, 4))
+        read = counted.bytes_read
+    return {
+        "picture": f"{width}x{height}",
+        "window": f"{region.width}x{region.height} at {region.x}, {region.y}",
+        "seconds": min(every),
+        "every_run": every,
+        "file_bytes": file.stat().st_size,
+        "read_bytes": read,
+        "peak_mb": peak_megabytes(),
+    }
 
 
 def theirs(folder: Path, encoding: bool, options: argparse.Namespace) -> dict:
@@ -222,6 +281,24 @@ def measure(
     return {"codec": name, "pictures": what, **result}
 
 
+def measure_visible(size: str, options: argparse.Namespace) -> dict:
+    """The middle window of a mosaic of that size."""
+    width, height = map(int, size.split("x"))
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "large.lsi"
+        apart(write_large, width, height, file, options)
+        return apart(visible, width, height, file, options)
+
+
+def show_visible(console: Console, rows: list[dict]) -> None:
+    """Print the table of windows."""
+    table = Table("picture", "window", "seconds", "file", "read of it", "peak MB", title="From the disk to a window")
+    for row in rows:
+        sizes = f"{row['file_bytes']:,} B", f"{row['read_bytes']:,} B"
+        table.add_row(row["picture"], row["window"], f"{row['seconds']:.3f}", *sizes, str(row["peak_mb"] or "-"))
+    console.print(table)
+
+
 def show(console: Console, rows: list[dict]) -> None:
     """Print the table."""
     columns = ("codec", "pictures", "", "s/MP", "transform", "integer networks", "range coder", "peak MB")
@@ -247,6 +324,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="time the best of so many runs")
     parser.add_argument("--images", type=int, default=4, help="so many Kodak photos as small pictures")
     parser.add_argument("--large", default=LARGE, help='sizes of mosaics, such as "4000x3000,10000x10000"; "" for none')
+    parser.add_argument("--visible", default=VISIBLE, help='sizes of files whose middle is decoded; "" for none')
     parser.add_argument("--compressai", action="store_true", help="time CompressAI's mbt2018-mean beside ours")
     parser.add_argument("--json", type=Path, default=ROOT / "benchmarks" / "results" / "codec_speed.json")
     options = parser.parse_args()
@@ -266,6 +344,9 @@ def main() -> None:
         rows.append(measure(ours, OURS, f"1 of {size}", [large], options))
     console = Console()
     show(console, rows)
+    windows = [measure_visible(size, options) for size in filter(None, options.visible.split(","))]
+    if windows:
+        show_visible(console, windows)
     result = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
@@ -277,6 +358,7 @@ def main() -> None:
         "quality": options.quality,
         "runs": options.runs,
         "rows": rows,
+        "visible": windows,
     }
     if options.compressai:
         ratios = {way: round(rows[1][way]["s_per_mp"] / rows[0][way]["s_per_mp"], 2) for way in ("encode", "decode")}

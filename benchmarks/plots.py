@@ -1,7 +1,8 @@
-"""Rate-distortion plots for the README, from the results of benchmarks/codec.py and the published curves.
+"""Plots for the README, from the results of benchmarks/codec.py and benchmarks/training.py and the published curves.
 
 Run `python benchmarks/plots.py [--json FILE] [--out FOLDER]`, with matplotlib installed (`pip install -e .[plots]`).
-Writes docs/images/rate-distortion-psnr.png, -ms-ssim.png and, where it was measured, -ssimulacra2.png.
+Writes docs/images/rate-distortion-psnr.png, -ms-ssim.png and, where it was measured, -ssimulacra2.png; and
+codec-training.png, how the codec's BD-rate fell over training, from benchmarks/results/codec-training.json.
 """
 
 from __future__ import annotations
@@ -129,6 +130,55 @@ def draw(plot: Plot, lines: dict[str, list[tuple[float, float]]], note: str, tar
     pyplot.close(figure)
 
 
+# What the codec's files are compared with in the course of training -> name in codec-training.json, style.
+ANCHORS = {
+    "against AVIF 4:4:4, tune=psnr": ("AVIF 4:4:4 tune=psnr", Line("", "#0072b2", "s")),
+    "against VTM, H.266 (published)": ("VTM (H.266 reference encoder) (published)", Line("", "#000000", "o", (4, 2))),
+}
+
+
+def draw_training(measured: dict, runs: list[dict], target: Path) -> None:
+    """Draw the BD-rates of the codecs, each of which goes on from the one before, over the hours of all up to it.
+
+    Args:
+        measured: content of codec-training.json.
+        runs: content of training.json.
+        target: the picture.
+    """
+    costs = {run["model"]: (run["wall_seconds"] / 3600, run["steps"]) for run in runs}
+    models = [point["model"] for point in measured["points"]]
+    hours, steps = (np.cumsum([costs[model][which] for model in models]) for which in (0, 1))
+    figure, axes = pyplot.subplots(figsize=(8, 4.4), layout="constrained", facecolor="white")
+    figure.set_constrained_layout_pads(w_pad=0.1, h_pad=0.08)
+    for label, (anchor, style) in ANCHORS.items():
+        rates = [point["bd_rate_percent"][anchor] for point in measured["points"]]
+        axes.plot(
+            hours, rates, color=style.colour, marker=style.marker, linewidth=2,
+            linestyle=(0, style.dashes) if style.dashes else "-", label=label,
+        )  # fmt: skip
+        for hour, rate in zip(hours, rates, strict=True):
+            axes.annotate(f"{rate:+.1f} %", (hour, rate), (0, 8), textcoords="offset points", ha="center", fontsize=10)
+    axes.axhline(0, color="#888888", linewidth=1)
+    axes.annotate(
+        "as small as the other's", (0.02, 0), (4, 4), textcoords="offset points", fontsize=10, color="#555555"
+    )
+    axes.set_xlim(0, hours[-1] * 1.12)
+    axes.set_ylim(-8, 1.2 * max(point["bd_rate_percent"][anchor] for point in measured["points"]))
+    axes.set_xticks(
+        hours,
+        [f"{model}\n{hour:.1f} h\n{step:,} steps" for model, hour, step in zip(models, hours, steps, strict=True)],
+    )
+    axes.set_xlabel("training so far, hours of one thread of a busy CPU", fontsize=12)
+    axes.set_ylabel("BD-rate (PSNR) in %,\nlower is smaller files", fontsize=12)
+    axes.tick_params(axis="x", labelsize=9)
+    axes.grid(color="#dddddd", linewidth=0.8, axis="y")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="upper right", fontsize=11, framealpha=1.0, edgecolor="#dddddd")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(target, dpi=150)
+    pyplot.close(figure)
+
+
 def main() -> None:
     """Draw every picture whose figures were measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -145,6 +195,10 @@ def main() -> None:
             continue
         draw(plot, lines, note, options.out / f"{stem}.png")
         print(f"Written to {options.out / f'{stem}.png'}")
+    results = ROOT / "benchmarks" / "results"
+    measured, runs = (json.loads((results / name).read_text()) for name in ("codec-training.json", "training.json"))
+    draw_training(measured, runs, options.out / "codec-training.png")
+    print(f"Written to {options.out / 'codec-training.png'}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
     latent-studio-view photo.lsi --out photo.png
 
-In Python, `viewer.decode(data).picture.pixels`. Everything but what runs the networks is the program's own code.
+In Python, `viewer.decode(data).picture.pixels`; of a file that `engine.compression.open_compressed` opened, a
+region reads only its part. Everything but what runs the networks is the program's own code.
 """
 
 from __future__ import annotations

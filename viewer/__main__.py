@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from engine.errors import LatentStudioError, UsageError
 
 if TYPE_CHECKING:
+    from engine.compression.byte_source import FileSource
     from engine.compression.decoding import Decoded
     from engine.image import Picture
     from engine.progress import Progress, ProgressCallback
@@ -53,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-o", "--out", type=Path, help="a picture file (the suffix is the format), or a folder for a PNG"
     )
+    parser.add_argument("--region", metavar="X,Y,WIDTH,HEIGHT", help="only this part, in pixels; no more of it is read")
     parser.add_argument("--info", action="store_true", help="tell what the file says of itself")
     parser.add_argument("--json", action="store_true", help="print figures as JSON")
     parser.add_argument("--strict", action="store_true", help="refuse a damaged file instead of saving what is left")
@@ -67,24 +69,30 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(wanted: argparse.Namespace) -> int:
     # Imported one by one where they are needed: --help, --info and wrong usage need neither numpy nor Pillow.
-    from engine.compression.reading import naming, read_compressed
+    from engine.compression.container import Region
+    from engine.compression.reading import open_compressed
 
     source: Path = wanted.file
     if wanted.info:
         if wanted.out is not None:
             raise UsageError("--info writes no picture.", "Leave out --info or --out.")
-        with naming(source):
-            _tell(source, read_compressed(source), wanted.json)
+        if wanted.region is not None:
+            raise UsageError("--info is about the whole file.", "Leave out --info or --region.")
+        with open_compressed(source) as data:
+            _tell(source, data, wanted.json)
         return 0
     if wanted.out is None:
         _check_screen()
     target = _target(source, wanted.out, wanted.overwrite) if wanted.out is not None else None
-    data = read_compressed(source)
+    region = None if wanted.region is None else Region.parse(wanted.region)
     started = time.perf_counter()
-    with naming(source):
+    with open_compressed(source) as data:
         from viewer import decode
 
-        result = decode(data, strict=wanted.strict, threads=wanted.threads, models=wanted.models, progress=_progress())
+        result = decode(
+            data, region=region, strict=wanted.strict, threads=wanted.threads, models=wanted.models,
+            progress=_progress(),
+        )  # fmt: skip
     seconds = time.perf_counter() - started
     picture = result.picture
     if target is None:
@@ -129,7 +137,7 @@ def _progress() -> ProgressCallback:
     return show
 
 
-def _tell(source: Path, data: bytes, as_json: bool) -> None:
+def _tell(source: Path, data: FileSource, as_json: bool) -> None:
     from engine.compression.container import read_container
 
     facts = {"file": str(source), **read_container(data).facts()}

@@ -33,7 +33,8 @@ from engine.errors import UsageError
 from engine.progress import ProgressCallback
 
 if TYPE_CHECKING:
-    from engine.compression import EncodeSettings, Region
+    from engine.compression import EncodeSettings
+    from engine.compression.byte_source import ByteSource
     from engine.compression.classic import ClassicSettings
     from engine.compression.container import GroupEntry
     from engine.compression.preparation import Preparation
@@ -172,9 +173,10 @@ def compress(
 
 def _preparation(crop: str | None, resize: str | None, resample: str) -> Preparation | None:
     """Crop and size that the options name; None where they name none. Raises `UsageError`."""
+    from engine.compression.container import Region
     from engine.compression.preparation import Preparation, parse_resize
 
-    part = None if crop is None else parse_region(crop, "--crop")
+    part = None if crop is None else Region.parse(crop, "--crop")
     if resize is not None:
         return parse_resize(resize, crop=part, resample=resample)
     checked = Preparation(part, resample=resample)
@@ -284,11 +286,11 @@ def decode(
 ) -> None:
     """Decode .lsi files to pictures."""
     set_compute(device, threads)
-    from engine.compression import DEFAULT_SUFFIX
+    from engine.compression import DEFAULT_SUFFIX, Region
     from engine.compression.files import DecodedFileReport, decode_file
     from engine.image import WRITABLE_SUFFIXES
 
-    wanted = None if region is None else parse_region(region)
+    wanted = None if region is None else Region.parse(region)
     chosen = compute_device()
     outcome = Outcome()
     found = gather(files, (DEFAULT_SUFFIX,), outcome)
@@ -318,19 +320,6 @@ def decode(
     finish(outcome)
 
 
-def parse_region(text: str, option: str = "--region") -> Region:
-    """X,Y,WIDTH,HEIGHT as a region. Raises `UsageError` unless it is four whole numbers."""
-    from engine.compression import Region
-
-    try:
-        x, y, width, height = map(int, text.split(","))
-    except ValueError as error:
-        raise UsageError(
-            f"{text!r} is no region.", f"Write X,Y,WIDTH,HEIGHT in pixels, for example {option} 200,100,640,480."
-        ) from error
-    return Region(x, y, width, height)
-
-
 def info(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="An .lsi file.")],
     as_json: JsonOption = False,
@@ -341,18 +330,10 @@ def info(
 ) -> None:
     """Show what a compressed file says of itself."""
     from engine.compression import inspect
-    from engine.errors import LatentStudioError, PictureError
+    from engine.compression.reading import open_compressed
 
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise PictureError(
-            f"{file} cannot be read: {error.strerror or error}.", "Check the name and its rights."
-        ) from error
-    try:
+    with open_compressed(file) as data:
         header = inspect(data)
-    except LatentStudioError as error:
-        raise type(error)(f"{file}: {error.problem}", error.remedy) from error
     facts = {"file": str(file), **header.facts()}
     if bits_map is not None:
         facts["bits_map"] = str(bits_map)
@@ -377,7 +358,7 @@ def info(
     output.print(shown)
 
 
-def _draw_bits_map(file: Path, data: bytes, target: Path) -> float:
+def _draw_bits_map(file: Path, data: ByteSource, target: Path) -> float:
     """Write the heat map of a file's bits; returns the bits per pixel of its lightest colour."""
     import numpy as np
 

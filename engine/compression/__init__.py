@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.compression.container import DEFAULT_SUFFIX, Header, Region
 from engine.compression.container import read_container as inspect
+from engine.compression.reading import open_compressed
 from engine.compression.settings import DEFAULT_MODEL, EncodeSettings, Target
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ __all__ = [
     "decode",
     "encode",
     "inspect",
+    "open_compressed",
 ]
 
 

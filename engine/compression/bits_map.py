@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from engine.compression.byte_source import ByteSource, as_source
 from engine.compression.codec_model import DeviceWish, open_codec_by_hash
 from engine.compression.container import LATENT_STRIDE, MAX_PIXELS, group_stream, read_container, section_payload
 from engine.compression.decoding import GROUP_LATENTS, Window, latent_grid, quality_in
@@ -21,7 +22,7 @@ _HYPER_STRIDE = 4
 
 
 def bits_map(
-    data: bytes,
+    data: bytes | ByteSource,
     *,
     device: DeviceWish = None,
     max_pixels: int = MAX_PIXELS,
@@ -43,9 +44,10 @@ def bits_map(
         Cancelled: `cancel` was set; it is read between groups.
     """
     cancel = cancel or never_cancelled()
-    header = read_container(data, max_pixels=max_pixels)
+    source = as_source(data)
+    header = read_container(source, max_pixels=max_pixels)
     model = open_codec_by_hash(header.model_name, header.model_hash, device)
-    packed = section_payload(data, header, "QMAP")
+    packed = section_payload(source, header, "QMAP")
     quality_map = None if packed is None else QualityMap.unpack(packed, header.width, header.height)
     rows, columns = latent_grid(header.width, header.height)
     bits = np.zeros((rows, columns), dtype=np.float32)
@@ -55,7 +57,7 @@ def bits_map(
         top, left = group.y // LATENT_STRIDE, group.x // LATENT_STRIDE
         box = Window(top, min(rows, top + GROUP_LATENTS), left, min(columns, left + GROUP_LATENTS))
         levels = model.local_levels(quality_in(box, header.quality, quality_map))
-        costs, checksum = _group_bits(model, group_stream(data, group), box, model.level(header.quality), levels)
+        costs, checksum = _group_bits(model, group_stream(source, group), box, model.level(header.quality), levels)
         if checksum != group.symbol_crc:
             raise DamagedFile(
                 f"The part at {group.x}, {group.y} decodes to other values than were encoded.", "Get the file again."

@@ -14,6 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from engine.colour_profile import is_display_p3
+from engine.compression.byte_source import ByteSource
 from engine.compression.codec_model import CodecModel, DeviceWish, open_codec, open_codec_by_hash
 from engine.compression.container import (
     LATENT_STRIDE,
@@ -250,7 +251,7 @@ def _refiner(
 
 
 def decode(
-    data: bytes,
+    data: bytes | ByteSource,
     *,
     region: Region | None = None,
     strict: bool = False,

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engine.compression.byte_source import ByteSource, as_source, checksum
 from engine.errors import DamagedFile, LimitError, NotACompressedFile, UnsupportedVersion, UsageError
 
 MAGIC = b"\x8aLSI\r\n\x1a\n"
@@ -67,6 +68,17 @@ class Region:
     width: int
     height: int
 
+    @staticmethod
+    def parse(text: str, option: str = "--region") -> Region:
+        """X,Y,WIDTH,HEIGHT as a region. Raises `UsageError` unless it is four whole numbers."""
+        try:
+            x, y, width, height = map(int, text.split(","))
+        except ValueError as error:
+            raise UsageError(
+                f"{text!r} is no region.", f"Write X,Y,WIDTH,HEIGHT in pixels, for example {option} 200,100,640,480."
+            ) from error
+        return Region(x, y, width, height)
+
     @property
     def right(self) -> int:
         """The first column beyond it."""
@@ -94,6 +106,7 @@ class Section:
         name: four letters.
         bytes: its length.
         offset: where it starts in the file.
+        crc: CRC-32 of its payload.
         intact: whether its checksum holds; False too when the file ends before it does. Of GRPS read without
             `check_streams`, only that the file does not end before it does.
     """
@@ -101,6 +114,7 @@ class Section:
     name: str
     bytes: int
     offset: int
+    crc: int
     intact: bool
 
 
@@ -299,11 +313,11 @@ def write_container(
     return b"".join(parts)
 
 
-def read_container(data: bytes, *, max_pixels: int = MAX_PIXELS, check_streams: bool = True) -> Header:
+def read_container(data: bytes | ByteSource, *, max_pixels: int = MAX_PIXELS, check_streams: bool = True) -> Header:
     """Read and verify everything but the symbols themselves. Damage outside the necessary parts lands in `problems`.
 
     Args:
-        data: the bytes of an .lsi file.
+        data: the bytes of an .lsi file, or an open one (`open_compressed`).
         max_pixels: refuse larger pictures.
         check_streams: False reads nothing of the groups' streams and says nothing of damage to them; `group_stream`
             verifies each that is needed.
@@ -313,14 +327,15 @@ def read_container(data: bytes, *, max_pixels: int = MAX_PIXELS, check_streams: 
         UnsupportedVersion: the file uses something that this program does not know.
         LimitError: the picture is larger than allowed.
         DamagedFile: a part without which nothing can be decoded is damaged.
+        PictureError: an open file cannot be read.
     """
-    width, height, quality, halo, count, version, features = _read_preamble(data)
+    source = as_source(data)
+    width, height, quality, halo, count, version, features = _read_preamble(source)
     check_size(width, height, max_pixels)
-    sections, problems = _read_table(data, count, check_streams)
+    sections, problems = _read_table(source, count, check_streams)
     found = {section.name: section for section in sections}
-    model = _payload(data, found["MODL"])
-    name, digest = _read_model(model)
-    groups = _read_groups(_payload(data, found["GRPI"]), width, height, found["GRPS"])
+    name, digest = _read_model(_payload(source, found["MODL"]))
+    groups = _read_groups(_payload(source, found["GRPI"]), width, height, found["GRPS"])
     preview = found.get("prev")
     return Header(
         version=version,
@@ -332,28 +347,34 @@ def read_container(data: bytes, *, max_pixels: int = MAX_PIXELS, check_streams: 
         halo=halo,
         sections=tuple(sections),
         groups=groups,
-        preview=_payload(data, preview) if preview is not None and preview.intact else None,
-        file_bytes=len(data),
+        preview=_payload(source, preview) if preview is not None and preview.intact else None,
+        file_bytes=source.size,
         problems=tuple(problems),
         display_p3=bool(features & _DISPLAY_P3),
     )
 
 
-def section_payload(data: bytes, header: Header, name: str) -> bytes | None:
-    """The bytes of an intact section; None where there is none or it is damaged."""
+def section_payload(data: bytes | ByteSource, header: Header, name: str) -> bytes | None:
+    """The bytes of an intact section; None where there is none or it is damaged.
+
+    Raises:
+        DamagedFile: it was intact when the header was read and is not now.
+        PictureError: an open file cannot be read.
+    """
     section = header.section(name)
-    return _payload(data, section) if section is not None and section.intact else None
+    return _payload(as_source(data), section) if section is not None and section.intact else None
 
 
-def group_stream(data: bytes, group: GroupEntry) -> bytes:
-    """The verified stream of one group; reads no other part of the file. Raises `DamagedFile`."""
-    stream = data[group.offset : group.offset + group.bytes]
+def group_stream(data: bytes | ByteSource, group: GroupEntry) -> bytes:
+    """The verified stream of one group; reads no other part of the file. Raises `DamagedFile`, `PictureError`."""
+    stream = as_source(data).read(group.offset, group.bytes)
     if len(stream) != group.bytes or zlib.crc32(stream) != group.stream_crc:
         raise _damaged(f"The part at {group.x}, {group.y} ({group.width} x {group.height} pixels)")
     return stream
 
 
-def _read_preamble(data: bytes) -> tuple[int, int, float, int, int, tuple[int, int], int]:
+def _read_preamble(source: ByteSource) -> tuple[int, int, float, int, int, tuple[int, int], int]:
+    data = source.read(0, _PREAMBLE.size)
     if len(data) == 0:
         raise NotACompressedFile("The file is empty.", "Choose another file.")
     if not data.startswith(MAGIC[: min(len(data), len(MAGIC))]):
@@ -362,9 +383,9 @@ def _read_preamble(data: bytes) -> tuple[int, int, float, int, int, tuple[int, i
         )
     if len(data) < _PREAMBLE.size:
         raise _damaged("The file ends within its header and", "cut short")
-    fields = _PREAMBLE.unpack_from(data)
+    fields = _PREAMBLE.unpack(data)
     _, major, minor, features, width, height, quality, group_log2, halo, count, spare, crc = fields
-    if zlib.crc32(data[: _PREAMBLE.size - _CRC.size]) != crc:
+    if zlib.crc32(data[: -_CRC.size]) != crc:
         raise _damaged("The header of the file")
     if major != MAJOR or features & 0xFF & ~_KNOWN_FEATURES:
         raise UnsupportedVersion(
@@ -376,19 +397,20 @@ def _read_preamble(data: bytes) -> tuple[int, int, float, int, int, tuple[int, i
     return width, height, quality / 100.0, halo, count, (major, minor), features
 
 
-def _read_table(data: bytes, count: int, check_streams: bool) -> tuple[list[Section], list[str]]:
-    start = _PREAMBLE.size
-    end = start + count * _ENTRY.size
-    if len(data) < end + _CRC.size:
+def _read_table(source: ByteSource, count: int, check_streams: bool) -> tuple[list[Section], list[str]]:
+    size = count * _ENTRY.size
+    data = source.read(_PREAMBLE.size, size + _CRC.size)
+    if len(data) < size + _CRC.size:
         raise _damaged("The file ends within its table of sections and", "cut short")
-    if zlib.crc32(data[start:end]) != _CRC.unpack_from(data, end)[0]:
+    table = data[:size]
+    if zlib.crc32(table) != _CRC.unpack_from(data, size)[0]:
         raise _damaged("The table of sections")
     order = list(SECTION_LIMITS)
     sections: list[Section] = []
     problems: list[str] = []
-    offset = end + _CRC.size
+    offset = _PREAMBLE.size + len(data)
     last = -1
-    for kind, length, crc in _ENTRY.iter_unpack(data[start:end]):
+    for kind, length, crc in _ENTRY.iter_unpack(table):
         name = kind.decode("latin-1")
         # ASCII letters, for names are shown, also on terminals; and none of them twice, see docs/format.md.
         if not kind.isalpha() or any(section.name == name for section in sections):
@@ -401,12 +423,12 @@ def _read_table(data: bytes, count: int, check_streams: bool) -> tuple[list[Sect
         else:
             last = order.index(name)
         checked = check_streams or name != "GRPS"
-        intact = offset + length <= len(data)
+        intact = offset + length <= source.size
         if checked and intact:
-            intact = zlib.crc32(memoryview(data)[offset : offset + length]) == crc
+            intact = checksum(source, offset, length) == crc
         if checked and not intact:
             problems.append(f"The section {name} is damaged.")
-        sections.append(Section(name, length, offset, intact))
+        sections.append(Section(name, length, offset, crc, intact))
         offset += length
     for name in _REQUIRED:
         section = next((section for section in sections if section.name == name), None)
@@ -415,11 +437,11 @@ def _read_table(data: bytes, count: int, check_streams: bool) -> tuple[list[Sect
     for section in sections:
         if section.name in _CRITICAL and not section.intact:
             raise _damaged(f"The section {section.name}")
-    if offset > len(data):
+    if offset > source.size:
         if check_streams:
-            problems.append(f"The file is cut short: {offset - len(data)} of {offset} bytes are missing.")
-    elif offset < len(data):
-        problems.append(f"{len(data) - offset} unknown bytes follow the end of the picture.")
+            problems.append(f"The file is cut short: {offset - source.size} of {offset} bytes are missing.")
+    elif offset < source.size:
+        problems.append(f"{source.size - offset} unknown bytes follow the end of the picture.")
     return sections, problems
 
 
@@ -448,8 +470,12 @@ def _read_groups(index: bytes, width: int, height: int, streams: Section) -> tup
     return tuple(groups)
 
 
-def _payload(data: bytes, section: Section) -> bytes:
-    return data[section.offset : section.offset + section.bytes]
+def _payload(source: ByteSource, section: Section) -> bytes:
+    """Verified again: an open file may have changed since its table was read."""
+    payload = source.read(section.offset, section.bytes)
+    if len(payload) != section.bytes or zlib.crc32(payload) != section.crc:
+        raise _damaged(f"The section {section.name}", "damaged, or changed while it was read")
+    return payload
 
 
 def _damaged(what: str, how: str = "damaged") -> DamagedFile:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
+from engine.compression.byte_source import ByteSource, as_source
 from engine.compression.container import (
     GROUP_SIZE,
     LATENT_STRIDE,
@@ -131,7 +132,7 @@ def quality_in(box: Window, quality: float, quality_map: QualityMap | None) -> f
 
 def decode_with(
     open_model: Callable[[str, str], DecodingModel],
-    data: bytes,
+    data: bytes | ByteSource,
     *,
     region: Region | None = None,
     strict: bool = False,
@@ -143,11 +144,12 @@ def decode_with(
 
     A region reads only the groups under it and under its halo; damage to others is neither noticed nor of any effect.
     It gives the very pixels that the whole picture has there; only where a library chooses its order of summation by
-    the size of its input, as on GPUs, may one differ by a level. Memory follows the size of the region.
+    the size of its input, as on GPUs, may one differ by a level. Memory follows the size of the region. Of an open file
+    only the header, its sections and the streams of those groups are read.
 
     Args:
         open_model: name and hash of the model that the file names -> that model.
-        data: the bytes of an .lsi file.
+        data: the bytes of an .lsi file, or an open one (`open_compressed`).
         region: what to decode; None is all of it.
         strict: any damage is an error; otherwise what is sound is decoded, and the rest is drawn hatched over the
             preview or grey, and listed.
@@ -157,9 +159,11 @@ def decode_with(
         NotACompressedFile, UnsupportedVersion, ModelMismatch, LimitError: it cannot be decoded at all.
         UsageError: the region does not lie in the picture.
         DamagedFile: nothing of what was asked for can be saved, or it is damaged and `strict` is set.
+        PictureError: an open file cannot be read.
         Cancelled: `cancel` was set; it is read between groups and windows.
     """
-    header = read_container(data, max_pixels=max_pixels, check_streams=region is None)
+    source = as_source(data)
+    header = read_container(source, max_pixels=max_pixels, check_streams=region is None)
     if region is None:
         region = Region(0, 0, header.width, header.height)
     region.check_inside(header.width, header.height)
@@ -169,20 +173,20 @@ def decode_with(
     if header.halo != model.synthesis_halo:
         raise DamagedFile("The header of the file does not fit its model.", "Get the file again.")
     notes = list(header.problems)
-    reader = _LatentReader(model, data, header, region, strict)
+    reader = _LatentReader(model, source, header, region, strict)
     pixels = _decode_pixels(reader, region, progress, cancel or never_cancelled())
     if reader.damaged:
         count = len(reader.groups)
         notes.append(f"{len(reader.damaged)} of {count} parts of the picture are damaged and drawn hatched.")
-    alpha = _decode_alpha(data, header, region, strict, notes)
+    alpha = _decode_alpha(source, header, region, strict, notes)
     picture = Picture(
         pixels,
         alpha,
-        section_payload(data, header, "exif"),
+        section_payload(source, header, "exif"),
         notes=tuple(notes),
-        stored_bytes=len(data),
-        xmp=section_payload(data, header, "xmpk"),
-        profile=profile_of(data, header),
+        stored_bytes=source.size,
+        xmp=section_payload(source, header, "xmpk"),
+        profile=profile_of(source, header),
     )
     return Decoded(picture, header, tuple(reader.damaged))
 
@@ -192,7 +196,7 @@ def _decode_pixels(
 ) -> np.ndarray:
     """(height, width, 3) uint8 of the region, damaged parts hatched."""
     header, under = reader.header, [group for group in reader.groups if _overlap(group, region)]
-    if not any(_sound(reader.data, group) for group in under):
+    if not any(_sound(reader.source, group) for group in under):
         # Found before memory for the picture is taken.
         raise _all_damaged(header, region)
     grid = list(windows(reader.box))
@@ -227,9 +231,9 @@ def _all_damaged(header: Header, region: Region) -> DamagedFile:
     return DamagedFile(f"All of the {'picture' if whole else 'region'} is damaged.", "Get the file again.")
 
 
-def _sound(data: bytes, group: GroupEntry) -> bool:
+def _sound(source: ByteSource, group: GroupEntry) -> bool:
     try:
-        group_stream(data, group)
+        group_stream(source, group)
     except DamagedFile:
         return False
     return True
@@ -253,12 +257,12 @@ class _LatentReader:
         damaged: those that could not be decoded.
     """
 
-    def __init__(self, model: DecodingModel, data: bytes, header: Header, region: Region, strict: bool) -> None:
-        self.model, self.data, self.header = model, data, header
+    def __init__(self, model: DecodingModel, source: ByteSource, header: Header, region: Region, strict: bool) -> None:
+        self.model, self.source, self.header = model, source, header
         self.halo = model.synthesis_halo
         self._strict = strict
         self._level = model.level(header.quality)
-        packed = section_payload(data, header, "QMAP")
+        packed = section_payload(source, header, "QMAP")
         self.quality_map = None if packed is None else QualityMap.unpack(packed, header.width, header.height)
         self._grid = latent_grid(header.width, header.height)
         self.box = Window(
@@ -301,7 +305,7 @@ class _LatentReader:
 
     def _read(self, group: GroupEntry, channels: int, height: int, width: int) -> np.ndarray:
         try:
-            stream = group_stream(self.data, group)
+            stream = group_stream(self.source, group)
             top, left = group.y // LATENT_STRIDE, group.x // LATENT_STRIDE
             box = Window(top, top + height, left, left + width)
             local = self.model.local_levels(quality_in(box, self.header.quality, self.quality_map))
@@ -332,12 +336,12 @@ class _LatentReader:
             del self._rows[row]
 
 
-def _decode_alpha(data: bytes, header: Header, region: Region, strict: bool, notes: list[str]) -> np.ndarray | None:
-    payload = section_payload(data, header, "ALPH")
-    if payload is None:
-        return None
+def _decode_alpha(
+    source: ByteSource, header: Header, region: Region, strict: bool, notes: list[str]
+) -> np.ndarray | None:
     try:
-        return unpack_alpha(payload, header.width, header.height, region)
+        payload = section_payload(source, header, "ALPH")
+        return None if payload is None else unpack_alpha(payload, header.width, header.height, region)
     except DamagedFile as error:
         if strict:
             raise

@@ -16,7 +16,7 @@ from engine.compression.decoding import DamagedTile
 from engine.compression.lossless import LosslessFile, smaller_lossless
 from engine.compression.preparation import Preparation
 from engine.compression.quality_map import QualityMap
-from engine.compression.reading import naming, read_compressed
+from engine.compression.reading import open_compressed
 from engine.compression.settings import EncodeSettings
 from engine.compression.targeting import encode_to_target
 from engine.errors import UsageError
@@ -201,6 +201,8 @@ def decode_file(
 ) -> DecodedFileReport:
     """Decode an .lsi file, or a region of it, to a picture file whose format its suffix names.
 
+    Of the source only what that takes is read.
+
     Raises:
         UsageError: the region does not lie in the picture, or source and target are the same file.
         CodecError: it cannot be decoded, or is damaged and `strict` is set.
@@ -209,16 +211,15 @@ def decode_file(
     """
     source, target = Path(source), Path(target)
     _refuse_same(source, target)
-    data = read_compressed(source)
     started = time.perf_counter()
-    with naming(source):
+    with open_compressed(source) as data:
         result = decode(
             data, region=region, strict=strict, device=device, max_pixels=max_pixels, progress=progress, cancel=cancel
         )
     seconds = time.perf_counter() - started
     save_picture(result.picture, target, overwrite=overwrite)
     return DecodedFileReport(
-        source, target, len(data), result.picture.width, result.picture.height, seconds,
+        source, target, data.size, result.picture.width, result.picture.height, seconds,
         result.damaged_tiles, result.picture.notes,
     )  # fmt: skip
 

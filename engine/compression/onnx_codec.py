@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.compression.byte_source import ByteSource
 from engine.compression.container import MAX_PIXELS, Region
 from engine.compression.decoding import Decoded, decode_with
 from engine.compression.entropy import Table
@@ -131,7 +132,7 @@ class OnnxCodec:
 
 
 def decode(
-    data: bytes,
+    data: bytes | ByteSource,
     *,
     region: Region | None = None,
     strict: bool = False,

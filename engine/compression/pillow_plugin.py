@@ -29,6 +29,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image, ImageFile
 
+from engine.compression.byte_source import FileSource
 from engine.compression.container import (
     DEFAULT_SUFFIX,
     MAGIC,
@@ -76,22 +77,19 @@ class LsiImageFile(ImageFile.ImageFile):
 
     def _open(self) -> None:
         with _as_pillow_does():
-            data = self._read()
+            data = self._source()
             self._header = header = read_container(data, max_pixels=_ANY_SIZE, check_streams=False)
+            from engine.compression.side_data import profile_of
+
+            found = {
+                "exif": section_payload(data, header, "exif"),
+                "icc_profile": profile_of(data, header),
+                "xmp": section_payload(data, header, "xmpk"),
+            }
         self._size = header.width, header.height
         self._mode = "RGB" if header.section("ALPH") is None else "RGBA"
         self.info.update(quality=header.quality, model=header.model_name)
-        exif = section_payload(data, header, "exif")
-        if exif is not None:
-            self.info["exif"] = exif
-        from engine.compression.side_data import profile_of
-
-        profile = profile_of(data, header)
-        if profile is not None:
-            self.info["icc_profile"] = profile
-        xmp = section_payload(data, header, "xmpk")
-        if xmp is not None:
-            self.info["xmp"] = xmp
+        self.info.update({name: payload for name, payload in found.items() if payload is not None})
         self.tile = [ImageFile._Tile(FORMAT, (0, 0, *self.size), 0, ())]
 
     def draft(self, mode: str | None, size: tuple[int, int] | None) -> tuple[str, tuple[int, int, float, float]] | None:
@@ -124,7 +122,7 @@ class LsiImageFile(ImageFile.ImageFile):
         if self.fp is None:
             raise RuntimeError("verify must be called directly after open")
         with _as_pillow_does():
-            problems = read_container(self._read(), max_pixels=_ANY_SIZE).problems
+            problems = read_container(self._source(), max_pixels=_ANY_SIZE).problems
         if problems:
             raise OSError(problems[0])
         super().verify()
@@ -133,9 +131,9 @@ class LsiImageFile(ImageFile.ImageFile):
         """True until pixels, or a preview instead of them, were asked for."""
         return len(self.tile) == 1 and self.tile[0].args == ()
 
-    def _read(self) -> bytes:
+    def _source(self) -> FileSource:
         assert self.fp is not None  # Pillow closes it once the pixels are there
-        return _read(self.fp)
+        return _source(self.fp)
 
     def _preview(self) -> Image.Image | None:
         """The preview in the mode of the picture; None where there is none or it cannot be read."""
@@ -146,10 +144,10 @@ class LsiImageFile(ImageFile.ImageFile):
             return None
         image = Image.fromarray(pixels)
         if self.mode == "RGBA":
-            payload = section_payload(self._read(), self._header, "ALPH")
-            if payload is None:
-                return None
             try:
+                payload = section_payload(self._source(), self._header, "ALPH")
+                if payload is None:
+                    return None
                 alpha = unpack_alpha(payload, self._header.width, self._header.height)
             except DamagedFile:
                 return None
@@ -173,17 +171,16 @@ class _Decoder(ImageFile.PyDecoder):
             else:
                 from engine.compression.onnx_codec import decode
             strict = not ImageFile.LOAD_TRUNCATED_IMAGES
-            picture = decode(_read(self.fd), strict=strict, max_pixels=_ANY_SIZE).picture
+            picture = decode(_source(self.fd), strict=strict, max_pixels=_ANY_SIZE).picture
         self.set_as_raw(_interleaved(picture, self.mode))
         return -1, 0
 
 
-def _read(file: IO[bytes]) -> bytes:
-    file.seek(0)
-    data = file.read(MAX_FILE_BYTES + 1)
-    if len(data) > MAX_FILE_BYTES:
+def _source(file: IO[bytes]) -> FileSource:
+    source = FileSource(file)
+    if source.size > MAX_FILE_BYTES:
         raise OSError("The file is larger than any compressed picture.")
-    return data
+    return source
 
 
 def _interleaved(picture: Picture, mode: str) -> bytes:

@@ -1,29 +1,41 @@
-"""Getting the bytes of an .lsi file, and saying which file an error is about."""
+"""Opening an .lsi file on the disk, and saying which file an error is about."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from engine.compression.byte_source import FileSource
 from engine.compression.container import MAX_FILE_BYTES
 from engine.errors import LatentStudioError, LimitError, PictureError, UsageError
 
 
-def read_compressed(source: Path) -> bytes:
-    """The bytes of an .lsi file. Raises `PictureError` or `LimitError` where it cannot be read."""
+@contextmanager
+def open_compressed(source: Path) -> Iterator[FileSource]:
+    """An .lsi file to read from; only what is asked for is read. Errors that leave the block say which file.
+
+    Raises:
+        PictureError, LimitError: it cannot be opened, or is larger than any such file.
+    """
     source = Path(source)
-    try:
-        size = source.stat().st_size
-        if source.is_dir():
-            raise PictureError(f"{source} is a folder.", "Choose a file.")
-        if size > MAX_FILE_BYTES:
-            raise LimitError(f"{source} has {size} bytes, more than any compressed picture.", "Choose another file.")
-        return source.read_bytes()
-    except FileNotFoundError as error:
-        raise PictureError(f"There is no file {source}.", "Check its name.") from error
-    except OSError as error:
-        raise PictureError(f"{source} cannot be read: {error.strerror or error}.", "Check its rights.") from error
+    with ExitStack() as opened:
+        try:
+            if source.is_dir():
+                raise PictureError(f"{source} is a folder.", "Choose a file.")
+            # Unbuffered: a buffer would read on beyond what is asked for.
+            file = opened.enter_context(source.open("rb", buffering=0))
+        except FileNotFoundError as error:
+            raise PictureError(f"There is no file {source}.", "Check its name.") from error
+        except OSError as error:
+            raise PictureError(f"{source} cannot be read: {error.strerror or error}.", "Check its rights.") from error
+        data = FileSource(file, str(source))
+        if data.size > MAX_FILE_BYTES:
+            raise LimitError(
+                f"{source} has {data.size} bytes, more than any compressed picture.", "Choose another file."
+            )
+        with naming(source):
+            yield data
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from engine.colour_profile import describe, display_p3, to_srgb
+from engine.compression.byte_source import ByteSource
 from engine.compression.container import Header, Region, section_payload
 from engine.errors import DamagedFile
 
@@ -162,7 +163,7 @@ def _is_place(name: str) -> bool:
     return "exif" in space and local.startswith("GPS")
 
 
-def profile_of(data: bytes, header: Header) -> bytes | None:
+def profile_of(data: bytes | ByteSource, header: Header) -> bytes | None:
     """The ICC profile of a file's pixels; None for sRGB, and for a profile that no program could use."""
     if header.display_p3:
         return display_p3()

@@ -62,11 +62,9 @@ class CompressPage(QWidget):
         self._services = services
         self._inspector: CompressInspector | None = None
         self.batch = BatchController(services, self)
-        self._pyramids = PyramidShelf(
-            partial(services.host.run, engine=False), self._show_pictures_again, services.notices.error, self
-        )
-
-        self.view = DividerView()
+        background = partial(services.host.run, engine=False)
+        self.view = DividerView(background=background, failed=services.notices.error)
+        self._pyramids = PyramidShelf(background, self._show_pictures_again, services.notices.error, self)
         self.region = RegionTool(self.view)
         self._cropping = False
         self.view.bits_wanted.connect(self._on_bits_wanted)
@@ -429,6 +427,6 @@ def _our_files(state: CompressState) -> dict[str, bytes | None]:
 
 
 def _bits_maps(files: dict[str, bytes | None]) -> dict[str, np.ndarray | None]:
-    from engine.compression.bits_map import bits_map
+    from engine.compression.bits_map import bits_map, smoothed
 
-    return {side: None if data is None else bits_map(data) for side, data in files.items()}
+    return {side: None if data is None else smoothed(bits_map(data)) for side, data in files.items()}

@@ -109,15 +109,18 @@ def test_files_are_as_long_as_the_model_says(codec: str, monkeypatch: pytest.Mon
         assert stream.bytes * 8 == pytest.approx(CountingEncoder.bits, rel=0.01)
 
 
-def test_windows_leave_no_seams() -> None:
-    """A picture of several windows decodes to what the whole picture at once gives."""
+@pytest.mark.parametrize("size", [(1100, 1090), pytest.param((2600, 2100), marks=pytest.mark.slow)], ids=str)
+def test_windows_leave_no_seams(size: tuple[int, int]) -> None:
+    """A picture of several windows decodes to what the whole picture at once gives; the larger one has a window with
+    neighbours on all sides."""
     install_small_model()
-    picture = scene(1100, 1090)
+    width, height = size
+    picture = scene(width, height)
     data = encode(picture, EncodeSettings(quality=70), device="cpu")
     tiled = decode(data, strict=True, device="cpu").picture.pixels
     codec = open_codec(None, "cpu")
-    rows, columns = latent_grid(1100, 1090)
-    padded = np.pad(picture.pixels, ((0, rows * 16 - 1090), (0, columns * 16 - 1100), (0, 0)), mode="edge")
+    rows, columns = latent_grid(width, height)
+    padded = np.pad(picture.pixels, ((0, rows * 16 - height), (0, columns * 16 - width), (0, 0)), mode="edge")
 
     from engine.compression.codec import analyse
     from engine.compression.container import read_container
@@ -134,7 +137,7 @@ def test_windows_leave_no_seams() -> None:
         tall, wide = min(32, rows - y), min(32, columns - x)
         stream = data[group.offset : group.offset + group.bytes]
         latents[:, y : y + tall, x : x + wide] = decode_group(codec, stream, tall, wide, codec.level(70))[0]
-    at_once = codec.synthesise(latents, 70.0)[:1090, :1100]
+    at_once = codec.synthesise(latents, 70.0)[:height, :width]
     assert np.abs(tiled.astype(int) - at_once).max() <= 1
 
 

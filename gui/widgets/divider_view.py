@@ -130,6 +130,8 @@ class DividerView(ImageCanvas):
         if self._pyramid is not None:
             size = self._pyramid.image.size()
             self.transform.set_image_size(size.width(), size.height())
+            if before != self.transform.image_size:
+                self._here = None  # a pixel of the picture before
         self._pair_differences()
         if others:
             self._forget_bits(other_size=before != self.transform.image_size)

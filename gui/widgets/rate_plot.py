@@ -68,6 +68,7 @@ class RatePlot(QWidget):
         # What is pointed at, by mouse or keys: kept by codec and payload, since curves are given anew as they grow.
         self._pointed: tuple[str, Any] | None = None
         self._mouse: QPointF | None = None
+        self._by_mouse = False
         self._by_keyboard = False
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
@@ -317,7 +318,8 @@ class RatePlot(QWidget):
         painter.drawText(QRectF(left, room.top(), width + 2, room.height()), Qt.AlignmentFlag.AlignVCenter, text)
 
     def _paint_box(self, painter: QPainter, figure: RateFigure, place: QPointF, lines: list[str]) -> None:
-        """Lines of text on a rounded ground beside a place, the first one bold."""
+        """Lines of text on a rounded ground beside a place, the first one bold; off the legend if that can be."""
+        near = QRectF(place - QPointF(7, 7), place + QPointF(7, 7))
         theme = self._services.theme
         bold = painter.font()
         bold.setBold(True)
@@ -325,13 +327,17 @@ class RatePlot(QWidget):
         metrics = [QFontMetricsF(font) for font in fonts]
         width = 16 + max(metric.horizontalAdvance(text) for metric, text in zip(metrics, lines, strict=True))
         height = 10 + sum(metric.height() for metric in metrics)
-        # Above and left of the place, where a curve that rises to the right does not go.
-        x, y = place.x() - width - 12, place.y() - height - 12
-        if x < 4:
-            x = min(place.x() + 14, self.width() - width - 4)
-        if y < 4:
-            y = min(place.y() + 14, self.height() - height - 4)
-        box = QRectF(max(4.0, x), max(4.0, y), width, height)
+        # Above and left of the place, or below and right of it: there a curve that rises to the right does not go.
+        room = QRectF(self.rect()).adjusted(4, 4, -4 - width, -4 - height)
+        boxes = [
+            QRectF(min(max(x, room.left()), room.right()), min(max(y, room.top()), room.bottom()), width, height)
+            for x, y in (
+                (place.x() - width - 12, place.y() - height - 12),
+                (place.x() + 12, place.y() + 12),
+                (place.x() - width - 12, place.y() + 12),
+            )
+        ]
+        box = next((box for box in boxes if not any(map(box.intersects, [*figure.legend, near]))), boxes[0])
         ground = theme.color("raised")
         ground.setAlphaF(0.96)
         painter.setPen(QPen(theme.color("border_strong"), 1.0))
@@ -365,7 +371,10 @@ class RatePlot(QWidget):
         self._mouse = event.position()
         named = self._legend_at(self._mouse)
         found = None if named is not None else self.figure.nearest(self._mouse, REACH)
-        self._point(found)
+        # A point that the keys walked to stays while the mouse is at none.
+        if found is not None or self._by_mouse:
+            self._by_mouse = True
+            self._point(found)
         choosable = named is not None or found is not None
         self.setCursor(Qt.CursorShape.PointingHandCursor if choosable else Qt.CursorShape.ArrowCursor)
         self.update()
@@ -384,7 +393,8 @@ class RatePlot(QWidget):
 
     def leaveEvent(self, event: QEvent) -> None:
         self._mouse = None
-        self._point(None)
+        if self._by_mouse:
+            self._point(None)
         self.update()
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
@@ -394,6 +404,7 @@ class RatePlot(QWidget):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         key, found = event.key(), self._find()
+        self._by_mouse = False
         if event.modifiers() & (Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier):
             super().keyPressEvent(event)
         elif key in (Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Home, Qt.Key.Key_End):

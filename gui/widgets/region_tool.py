@@ -135,7 +135,9 @@ class RegionTool(QObject):
             self._spot = None
         self.mode = mode
         if mode == "crop" and self._crop is None:
+            before = self._snapshot()
             self._crop = self._whole() if self._aspect is None else largest_inside(self._whole(), self._aspect)
+            self._commit(before)
         self._show_cursor()
         self._canvas.update()
         self.mode_changed.emit(mode)
@@ -243,7 +245,8 @@ class RegionTool(QObject):
         return QRectF(QPointF(0, 0), QRectF(0, 0, self._picture.width(), self._picture.height()).size())
 
     def _snapshot(self) -> _Snapshot:
-        return (b"" if self._mask is None else self._mask.packed(), None if self._crop is None else QRectF(self._crop))
+        crop = None if self._crop is None or self.crop_rect() is None else QRectF(self._crop)
+        return (b"" if self._mask is None else self._mask.packed(), crop)
 
     def _restore(self, snapshot: _Snapshot) -> None:
         packed, self._crop = snapshot

@@ -149,6 +149,14 @@ def test_without_an_original_or_with_another_size_the_pictures_stay_as_they_are(
     np.testing.assert_array_equal(grab(view)[CLEAR], pictures[1][CLEAR])
 
 
+def test_a_smaller_picture_under_a_resting_mouse_is_compared_without_complaint(view: DividerView) -> None:
+    view.set_overlay("difference")
+    QTest.mouseMove(view, QPoint(390, 290))
+    small = noise(60, 40)
+    view.set_pictures(Pyramid.of_pixels(small), Pyramid.of_pixels(near(small)))
+    grab(view)  # a pixel asked for beyond the picture is a warning, which fails the test
+
+
 def test_space_shows_the_original_without_the_overlay(view: DividerView, pictures) -> None:
     view.set_overlay("difference")
     QTest.keyPress(view, Qt.Key.Key_Space)

@@ -245,6 +245,16 @@ def test_what_is_pointed_at_stays_while_more_points_come(plot: RatePlot) -> None
     assert plot.pointed is None
 
 
+def test_the_mouse_elsewhere_does_not_take_away_what_the_keys_walked_to(plot: RatePlot) -> None:
+    QTest.keyClick(plot, Qt.Key.Key_Right)
+    QTest.mouseMove(plot, QPoint(3, 3))
+    assert plot.pointed is not None and plot.pointed.payload == "own 0"
+    QTest.mouseMove(plot, spot(plot, "jpeg", 1))
+    assert plot.pointed.payload == "jpeg 1"
+    QTest.mouseMove(plot, QPoint(3, 3))
+    assert plot.pointed is None
+
+
 # -- keys
 
 

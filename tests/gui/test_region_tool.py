@@ -337,6 +337,20 @@ def test_a_drag_beside_the_frame_draws_another_one_and_a_click_does_not(view: Di
     assert tool.crop_rect() == QRect(500, 40, 100, 40)
 
 
+def test_a_crop_is_told_when_it_cuts_something_away_and_only_then(view: DividerView, tool: RegionTool) -> None:
+    told: list[QRect | None] = []
+    tool.changed.connect(lambda: told.append(tool.crop_rect()))
+    tool.set_mode("crop")
+    assert not told and not tool.can_undo
+    tool.set_mode("none")
+    tool.set_crop_rect(None)
+    tool.set_aspect(1.0)
+    tool.set_mode("crop")
+    assert told == [QRect(100, 0, 600, 600)]
+    tool.undo()
+    assert told[1:] == [None]
+
+
 def test_a_fixed_aspect_holds_however_the_frame_is_pulled(view: DividerView, tool: RegionTool) -> None:
     tool.set_aspect(16 / 9)
     tool.set_mode("crop")

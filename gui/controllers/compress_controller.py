@@ -22,6 +22,7 @@ from gui.controllers.compress_settings import (
     RIGHT,
     SIDES,
     SUFFIXES,
+    Crop,
     PageSettings,
     SharedSettings,
     SideSettings,
@@ -34,6 +35,7 @@ from gui.controllers.compress_work import (
     CompressedBytes,
     Judgement,
     OpenedFile,
+    Part,
     Result,
     Wish,
     Worker,
@@ -65,12 +67,14 @@ class SideState:
         wish: what is wanted; None for the original, and while it waits for the size of the other side.
         busy: a file is being made or about to be, or is waited for.
         stopped: the user cancelled, or it failed: `result` stays older than `wish`.
+        part: what is in view of a large photo, compressed as `wish` says, until the whole is.
     """
 
     result: Result | None = None
     wish: Wish | None = None
     busy: bool = False
     stopped: bool = False
+    part: Part | None = None
 
     @property
     def current(self) -> bool:
@@ -168,6 +172,7 @@ class CompressController(QObject):
         self._lanes = {side: CompressLane(self._worker, services, self) for side in SIDES}
         for side, lane in self._lanes.items():
             lane.started.connect(self._judging.cancel)  # pictures go before figures
+            lane.part_made.connect(partial(self._on_part, side))
             lane.made.connect(partial(self._on_made, side))
             lane.failed.connect(partial(self._on_failed, side))
             lane.progressed.connect(partial(self.progressed.emit, side))
@@ -180,6 +185,11 @@ class CompressController(QObject):
     def state(self) -> CompressState:
         """What is on show now."""
         return self._state
+
+    def show_first(self, visible: Callable[[], Crop | None]) -> None:
+        """Of large photos, compress first what `visible` says is in view, in pixels of the prepared picture."""
+        for lane in self._lanes.values():
+            lane.visible = visible
 
     def load_models(self) -> None:
         """Ask for the codec models at hand; they appear in `state.models`."""
@@ -469,7 +479,7 @@ class CompressController(QObject):
             return
         if not state.settings.side(side).makes_file:
             lane.forget()
-            self._set_side(side, result=None, wish=None, busy=False, stopped=False)
+            self._set_side(side, result=None, wish=None, busy=False, stopped=False, part=None)
             self._request_judgement()
             return
         wish = self._wish_of(side)
@@ -484,7 +494,7 @@ class CompressController(QObject):
             self._kept.move_to_end(wish)
             self._finish(side, self._kept[wish])
         elif at_once or wish != now.wish or not (now.busy or now.stopped):
-            self._set_side(side, wish=wish, busy=True, stopped=False)
+            self._set_side(side, wish=wish, busy=True, stopped=False, part=None)
             lane.request(state.picture, wish, at_once)
 
     def _wish_of(self, side: str) -> Wish | None:
@@ -505,6 +515,9 @@ class CompressController(QObject):
             return None
         return Wish(replace(own, same_size=False, target=Target("size", size)), shared)
 
+    def _on_part(self, side: str, part: Part) -> None:
+        self._set_side(side, part=part)
+
     def _on_made(self, side: str, result: Result, newest: bool) -> None:
         self._keep(result)
         if newest:
@@ -522,7 +535,7 @@ class CompressController(QObject):
 
     def _finish(self, side: str, result: Result) -> None:
         """A side shows what is wanted; the other one may have waited for its size."""
-        self._set_side(side, result=result, wish=result.wish, busy=False, stopped=False)
+        self._set_side(side, result=result, wish=result.wish, busy=False, stopped=False, part=None)
         if self._state.settings.side(other(side)).same_size:
             self._update(other(side))
         self._request_judgement()

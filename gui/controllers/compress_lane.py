@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,8 @@ from gui.services.gui_thread import GuiThread
 if TYPE_CHECKING:
     from engine.image import Picture
     from engine.progress import Progress
-    from gui.controllers.compress_work import Result, Wish, Worker
+    from gui.controllers.compress_settings import Crop
+    from gui.controllers.compress_work import Part, Result, Wish, Worker
     from gui.services.context import Services
 
 # Above this many pixels an encode takes seconds: it starts when the slider rests, not while it moves.
@@ -31,7 +33,11 @@ def is_large(picture: Picture) -> bool:
 class CompressLane(QObject):
     """Has one file after the other made by the engine.
 
+    Attributes:
+        visible: says which part of the prepared picture is in view, or None; asked when the work begins.
+
     Signals:
+        part_made(Part): what is in view of a large photo; the whole follows.
         started(): the engine begins with a file.
         made(Result, bool): a file is finished, and whether it is the one wanted last.
         failed(Exception): the file wanted last cannot be made.
@@ -39,12 +45,14 @@ class CompressLane(QObject):
     """
 
     started = Signal()
+    part_made = Signal(object)
     made = Signal(object, bool)
     failed = Signal(object)
     progressed = Signal(object)
 
     def __init__(self, worker: Worker, services: Services, parent: QObject) -> None:
         super().__init__(parent)
+        self.visible: Callable[[], Crop | None] = lambda: None
         self._worker = worker
         self._live = services.host.live(self)
         self._gui = GuiThread(self)
@@ -106,11 +114,26 @@ class CompressLane(QObject):
         self._running, self._waiting = True, None
         self._started = time.perf_counter()
         self.started.emit()
-        self._live.request(partial(self._worker.compress, picture, wish, partial(self._report, self._run)))
+        report = partial(self._report, self._run)
+        # Only where a quality is given does a part say what the whole will be like: a target is of the whole.
+        visible = self.visible() if is_large(picture) and wish.settings.by_quality else None
+        if visible is None:
+            self._live.request(partial(self._worker.compress, picture, wish, report))
+        else:
+            show = partial(self._show_part, self._run)
+            self._live.request(partial(self._worker.compress_part_first, picture, wish, visible, show, report))
 
     def _report(self, run: int, progress: Progress) -> None:
         """Called on the engine thread."""
         self._gui.post(partial(self._on_progress, run, progress))
+
+    def _show_part(self, run: int, part: Part) -> None:
+        """Called on the engine thread."""
+        self._gui.post(partial(self._on_part, run, part))
+
+    def _on_part(self, run: int, part: Part) -> None:
+        if run == self._run and self._running:
+            self.part_made.emit(part)
 
     def _on_progress(self, run: int, progress: Progress) -> None:
         if run == self._run and self._running:

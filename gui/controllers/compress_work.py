@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import LimitError, PictureError, UsageError
-from gui.controllers.compress_settings import OURS, Focus, SharedSettings, SideSettings
+from gui.controllers.compress_settings import OURS, Crop, Focus, SharedSettings, SideSettings
 
 if TYPE_CHECKING:
     from engine.compression import Header, PhotoSession
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 FAMILY = "hyperprior-codec"
 FILE_SUFFIX = ".lsi"
 MAX_FILE_BYTES = 2**31
+# What of a large photo is compressed first: so much takes well under a second.
+MOST_PART_PIXELS = 400_000
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,20 @@ class Result:
     def size(self) -> int:
         """Bytes of the file."""
         return len(self.encoded.data)
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The visible part of a large photo, compressed on its own while the whole follows.
+
+    Attributes:
+        box: where it lies in the prepared picture.
+        encoded: its file, which is never saved, and what that decodes to.
+    """
+
+    wish: Wish
+    box: Crop
+    encoded: Encoded
 
 
 @dataclass(frozen=True)
@@ -105,6 +122,25 @@ class Worker:
             return Result(wish, picture, session.encode_to(settings.target, **options))
         return Result(wish, picture, session.encode(settings.quality, **options))
 
+    def compress_part_first(
+        self,
+        picture: Picture,
+        wish: Wish,
+        visible: Crop,
+        show: Callable[[Part], None],
+        report: Callable[[Progress], None],
+        token: CancelToken,
+    ) -> Result:
+        """Make what is in view before the whole file, and give it to `show`."""
+        box = middle_of(visible, MOST_PART_PIXELS)
+        shared = wish.shared
+        focus = None if shared.focus is None else _cut(shared.focus, box, picture)
+        small = Wish(wish.settings, replace(shared, keep_metadata=False, focus=focus))
+        cut = prepare(replace(picture, exif=None, xmp=None), SharedSettings(crop=box))
+        # A worker of its own: the sessions of the whole photo are kept.
+        show(Part(wish, box, Worker().compress(cut, small, lambda _progress: None, token).encoded))
+        return self.compress(picture, wish, report, token)
+
     def _session_of(self, picture: Picture, model: str | None) -> PhotoSession:
         from engine.compression import PhotoSession
 
@@ -113,6 +149,13 @@ class Worker:
             sessions = dict(list(sessions.items())[-1:]) | {model: PhotoSession(picture, model=model)}
         self._sessions = sessions
         return sessions[model]
+
+
+def middle_of(box: Crop, most: int) -> Crop:
+    """The middle of a box, of at most so many pixels and of its shape."""
+    scale = min(1.0, math.sqrt(most / (box.width * box.height)))
+    width, height = max(1, int(box.width * scale)), max(1, int(box.height * scale))
+    return Crop(box.x + (box.width - width) // 2, box.y + (box.height - height) // 2, width, height)
 
 
 def codec_names() -> tuple[str, ...]:
@@ -213,6 +256,16 @@ def _quality_map(focus: Focus, picture: Picture) -> QualityMap:
     mask = Image.fromarray(focus.mask.astype(np.uint8) * 255)
     fitted = mask.resize((picture.width, picture.height), Image.Resampling.NEAREST)
     return QualityMap.from_mask(np.asarray(fitted) > 0, inside=0.0, outside=-focus.drop)
+
+
+def _cut(focus: Focus, box: Crop, picture: Picture) -> Focus:
+    """The focus of a box of the picture."""
+    rows, columns = focus.mask.shape
+    down, across = rows / picture.height, columns / picture.width
+    top, left = int(box.y * down), int(box.x * across)
+    bottom = max(top + 1, math.ceil((box.y + box.height) * down))
+    right = max(left + 1, math.ceil((box.x + box.width) * across))
+    return Focus(focus.mask[top:bottom, left:right], focus.drop)
 
 
 def _is_compressed_file(path: Path) -> bool:

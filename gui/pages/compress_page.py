@@ -6,7 +6,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, QTimer, Slot
+from PySide6.QtCore import QRect, Qt, QTimer, Slot
 from PySide6.QtGui import QAction, QKeySequence, QShowEvent
 from PySide6.QtWidgets import (
     QComboBox,
@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 
 from gui.controllers.batch_controller import BatchController, BatchOrder
 from gui.controllers.compress_controller import CompressController, CompressState
-from gui.controllers.compress_settings import CODEC_NAMES, LEFT, ORIGINAL, OURS, RIGHT, SIDES, SUFFIXES
+from gui.controllers.compress_settings import CODEC_NAMES, LEFT, ORIGINAL, OURS, RIGHT, SIDES, SUFFIXES, Crop
 from gui.controllers.wording import bytes_short, size_in_pixels
 from gui.pages.actions import make_action
 from gui.pages.clipboard import NOTHING, clipboard_files, clipboard_image
@@ -29,10 +29,10 @@ from gui.pages.compress_inspector import CompressInspector
 from gui.pages.compress_side import side_label
 from gui.pages.samples import sample_paths
 from gui.widgets.batch_panel import BatchPanel
-from gui.widgets.divider_view import DividerView
+from gui.widgets.divider_view import DividerView, Part
 from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.pyramid import Pyramid, PyramidShelf
-from gui.widgets.qimage import to_picture
+from gui.widgets.qimage import to_picture, to_qimage
 from gui.widgets.region_tool import RegionTool
 from gui.widgets.sample_strip import SampleStrip
 from gui.widgets.zoom_bar import ZoomBar
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from engine.image import Picture
+    from gui.controllers.compress_work import Part as CompressedPart
     from gui.services.context import Services
 
 EXPORT_FILTERS = "PNG, lossless (*.png);;JPEG (*.jpg);;WebP (*.webp);;AVIF (*.avif)"
@@ -66,6 +67,8 @@ class CompressPage(QWidget):
         self.view = DividerView(background=background, failed=services.notices.error)
         self._pyramids = PyramidShelf(background, self._show_pictures_again, services.notices.error, self)
         self.region = RegionTool(self.view)
+        self._part_images: dict[CompressedPart, Part] = {}
+        controller.show_first(self._visible)
         self._cropping = False
         self.view.bits_wanted.connect(self._on_bits_wanted)
         self.codec_boxes = {side: self._codec_box(side) for side in SIDES}
@@ -259,6 +262,7 @@ class CompressPage(QWidget):
 
     def _show_pictures(self, state: CompressState) -> None:
         """Give the view its two pictures."""
+        self.view.set_parts(None, None)
         if self._cropping and state.source is not None:
             whole = self._pyramid(state.source)
             self._pyramids.keep([state.source])
@@ -283,10 +287,26 @@ class CompressPage(QWidget):
         for side, before in ((LEFT, self.view.left), (RIGHT, self.view.right)):
             if shown[side] is not None and ready[side] is None:
                 ready[side] = before  # until the new one is ready
+        if state.right.part is not None and ready[RIGHT] is None:
+            ready[RIGHT] = self._pyramid(original)  # around the part, until there is a result
         waiting = "Compressing…" if state.right.busy else ""
         left = ready[LEFT] or self._pyramid(original)
         self.view.set_pictures(left, ready[RIGHT], self._pyramid(original))
+        self.view.set_parts(*self._parts(state))
         self.view.set_labels(side_label(state, LEFT), side_label(state, RIGHT), waiting)
+
+    def _parts(self, state: CompressState) -> tuple[Part | None, Part | None]:
+        """The visible parts of both sides as the view takes them, each converted once."""
+        parts = {side: state.side(side).part for side in SIDES}
+        known = self._part_images
+        self._part_images = {part: known.get(part) or _part_image(part) for part in parts.values() if part is not None}
+        left, right = (None if part is None else self._part_images[part] for part in parts.values())
+        return left, right
+
+    def _visible(self) -> Crop | None:
+        """What is in view, in pixels of the picture."""
+        box = self.view.visible_part()
+        return None if box.isEmpty() else Crop(box.x(), box.y(), box.width(), box.height())
 
     def _pyramid(self, picture: Picture | None) -> Pyramid | None:
         """The picture ready for painting; a large one is made ready in the background: None until then."""
@@ -407,6 +427,10 @@ def _caption(state: CompressState) -> list[str]:
     parts += [state.title, size]
     parts += [bytes_short(source.stored_bytes)] if source.stored_bytes else []
     return [*parts, *source.notes]
+
+
+def _part_image(part: CompressedPart) -> Part:
+    return Part(to_qimage(part.encoded.decoded.pixels), QRect(part.box.x, part.box.y, part.box.width, part.box.height))
 
 
 def _results(state: CompressState) -> tuple[object, ...]:

@@ -27,9 +27,9 @@ from gui.controllers.compress_settings import (
     USUAL_QUALITY,
     SideSettings,
 )
-from gui.controllers.compress_work import Result
+from gui.controllers.compress_work import Part, Result
 from gui.controllers.rate_curves import RateCurves
-from gui.controllers.wording import bytes_exact, bytes_short, decibels, percent, seconds
+from gui.controllers.wording import bytes_exact, bytes_short, decibels, percent, seconds, size_in_pixels
 from gui.widgets.figure_table import FigureTable
 from gui.widgets.labeled_slider import LabeledSlider
 from gui.widgets.wait_bar import WaitBar
@@ -302,7 +302,7 @@ class CompressSide(QWidget):
             if found.wish is None:
                 return "Waiting for the size of the other side…"
             doing = f"{doing.rstrip('.…')}…" if doing else "Compressing…" if result is None else "Updating…"
-            parts = [doing, self._estimate(state)]
+            parts = [doing, self._estimate(state) if found.part is None else _part_text(found.part)]
             parts += [f"The figures above are of {made_with(result)}."] if result is not None else []
             return " ".join(filter(None, parts))
         if result is None:
@@ -401,10 +401,22 @@ def side_label(state: CompressState, side: str) -> str:
         size = state.source.stored_bytes if state.source is not None else None
         return f"Original, {bytes_short(size)}" if size else "Original"
     result = found.result
+    if found.part is not None:
+        return f"{CODEC_NAMES[settings.codec]}, visible part · the whole follows…"
     if result is None:
         return CODEC_NAMES[settings.codec]
     label = f"{CODEC_NAMES[result.wish.settings.codec]}, {bytes_short(result.size)}"
     return f"{label} · updating…" if found.busy else label
+
+
+def _part_text(part: Part) -> str:
+    """The figures of the visible part of a large photo, which are not those of the whole."""
+    encoded = part.encoded
+    size = f"{size_in_pixels(part.box.width, part.box.height)} pixels"
+    return (
+        f"Visible part only, {size}: {encoded.bits_per_pixel:.3f} bits per pixel, {decibels(encoded.psnr)}. "
+        "The whole photo follows."
+    )
 
 
 def _mode(settings: SideSettings) -> str:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from PySide6.QtCore import QPoint, QPointF, QRect, QRectF, QSizeF, Qt, Signal, Slot
 from PySide6.QtGui import (
     QBrush,
     QColor,
     QFocusEvent,
+    QImage,
     QKeyEvent,
     QMouseEvent,
     QPainter,
@@ -44,6 +45,7 @@ POSITIONS = {Qt.Key.Key_1: 0.0, Qt.Key.Key_2: 0.5, Qt.Key.Key_3: 1.0}
 OVERLAYS = ("", "difference", "bits")
 OVERLAY_KEYS = {Qt.Key.Key_D: "difference", Qt.Key.Key_B: "bits"}
 BITS_OPACITY = 0.6
+PART_SHADE = 0.35  # over what lies beyond a part
 LENS_RADIUS = 112.0  # logical pixels
 LENS_ZOOM = 4  # screen pixels per picture pixel
 DESCRIPTION = (
@@ -57,6 +59,13 @@ SHOWN = {
     "difference": " The difference to the original is shown.",
     "bits": " The bits spent per region are shown.",
 }
+
+
+class Part(NamedTuple):
+    """A piece of a picture: its pixels, and where they lie in the picture."""
+
+    image: QImage
+    box: QRect
 
 
 class DividerView(ImageCanvas):
@@ -106,6 +115,7 @@ class DividerView(ImageCanvas):
         self._left_label = self._right_label = ""
         self._original_label = "Original"
         self._waiting_text = ""
+        self._parts: tuple[Part | None, Part | None] = (None, None)
         self._grabbed = False
         self._over_divider = False
         self._holding = False
@@ -184,6 +194,23 @@ class DividerView(ImageCanvas):
             self.update()
             self.lens_changed.emit(shown)
 
+    def set_parts(self, left: Part | None, right: Part | None) -> None:
+        """Lay a part that is ready over a picture that is not: what lies beyond it is dimmed, since it is older."""
+        if (left, right) != self._parts:
+            self._parts = left, right
+            self.update()
+
+    def visible_part(self) -> QRect:
+        """The picture pixels in view; those that are only partly in view count."""
+        ratio = self.devicePixelRatioF()
+        corners = (QPointF(0, 0), QPointF(self.width() * ratio, self.height() * ratio))
+        first, last = (self.transform.to_image(corner) for corner in corners)
+        found = QRect(
+            QPoint(math.floor(first.x()), math.floor(first.y())),
+            QPoint(math.ceil(last.x()) - 1, math.ceil(last.y()) - 1),
+        )
+        return found.intersected(QRect(QPoint(0, 0), self.transform.image_size))
+
     def set_labels(self, left: str, right: str, waiting: str = "") -> None:
         """Texts of the two corners; `waiting` is shown at the right while there is nothing on that side."""
         if (left, right, waiting) != (self._left_label, self._right_label, self._waiting_text):
@@ -259,6 +286,9 @@ class DividerView(ImageCanvas):
     def _paint_side(self, painter: QPainter, side: int, area: QRectF) -> None:
         """One side, 0 = left, and the overlay on it."""
         self._paint_picture(painter, (self._left, self._right)[side], area)
+        part = self._parts[side]
+        if part is not None and not area.isEmpty():
+            self._paint_part(painter, part, area)
         tile = self._tile(side)
         if tile is None or area.isEmpty():
             return
@@ -267,6 +297,28 @@ class DividerView(ImageCanvas):
         if self.overlay == "bits":
             painter.setOpacity(BITS_OPACITY)
         tile.paint(painter, self.transform, self.devicePixelRatioF(), smooth=self.transform.zoom * tile.factor < 1.0)
+        painter.restore()
+
+    def _paint_part(self, painter: QPainter, part: Part, area: QRectF) -> None:
+        ratio = self.devicePixelRatioF()
+        first, last = (
+            self.transform.to_view(QPointF(corner)) / ratio
+            for corner in (part.box.topLeft(), part.box.bottomRight() + QPoint(1, 1))
+        )
+        place = QRectF(first, last)
+        beyond = QPainterPath()
+        beyond.addRect(area)
+        inside = QPainterPath()
+        inside.addRect(place)
+        painter.save()
+        painter.setClipRect(area)
+        shade = QColor(Qt.GlobalColor.black)
+        shade.setAlphaF(PART_SHADE)
+        painter.fillPath(beyond.subtracted(inside), shade)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, self.transform.zoom < 1.0)
+        painter.drawImage(place, part.image)
+        painter.setPen(QPen(Theme.current().color("accent"), 1.0))
+        painter.drawRect(place)
         painter.restore()
 
     def _tile(self, side: int) -> HeatTile | None:

@@ -19,10 +19,11 @@ from engine.compression import DEFAULT_MODEL, inspect
 from engine.compression.settings import Target
 from engine.image import open_picture
 from engine.paths import resources, user_folder
-from gui.controllers import compress_lane
+from gui.controllers import compress_lane, compress_work
 from gui.controllers.batch_controller import BatchOrder
 from gui.controllers.compress_controller import CompressController, CompressState
 from gui.controllers.compress_settings import LEFT, OURS, RIGHT, Crop, Focus, SideSettings
+from gui.controllers.compress_work import Part
 from gui.controllers.rate_curves import CODECS, RateCurves
 from gui.controllers.wording import bytes_exact
 from gui.pages.compress_page import CompressPage
@@ -729,6 +730,40 @@ def test_large_photos_wait_for_the_slider_to_rest_and_can_be_cancelled(
     result = controller.state.right.result
     assert result is not None
     assert result.wish.settings.quality == 12
+
+
+def test_of_a_large_photo_the_visible_part_is_shown_before_the_whole(
+    qtbot: QtBot, page: CompressPage, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compress_lane, "LARGE_PIXELS", 1000)
+    monkeypatch.setattr(compress_work, "MOST_PART_PIXELS", 1200)
+    open_and_wait(qtbot, page, photo)
+    page.view.transform.set_zoom(8.0)
+    page.view.transform.pan_by(200, 0)
+    seen = page.view.visible_part()
+    assert 0 < seen.width() < 144
+    parts: list[tuple[Part, str]] = []
+
+    def note(state: CompressState) -> None:
+        if state.right.part is not None and state.right.part not in [part for part, _ in parts]:
+            assert not state.right.current
+            parts.append((state.right.part, page.inspector().panel(RIGHT).status.text()))
+
+    page.controller.changed.connect(note)
+    page.controller.set_quality(20)
+    wait_current(qtbot, page)
+    ((part, text),) = parts
+    box = QRect(part.box.x, part.box.y, part.box.width, part.box.height)
+    assert seen.contains(box) and box.width() * box.height() <= 1200
+    assert part.encoded.quality == 20
+    assert part.encoded.decoded.pixels.shape == (box.height(), box.width(), 3)
+    assert text.startswith("Updating… Visible part only") and "The whole photo follows" in text
+    assert page.controller.state.right.part is None
+    assert page.view._parts == (None, None)
+    # A target is of the whole file: no part can tell what quality it will need.
+    page.controller.set_target(RIGHT, Target("bpp", 2.0))
+    wait_current(qtbot, page)
+    assert len(parts) == 1
 
 
 def test_metadata_is_kept_or_left_out_by_choice(qtbot: QtBot, page: CompressPage, tmp_path: Path) -> None:

@@ -47,12 +47,15 @@ from gui.controllers.compress_work import (
     read,
 )
 from gui.controllers.history import History
+from gui.services.gui_thread import GuiThread
 
 if TYPE_CHECKING:
     from engine.image import Picture
+    from engine.progress import Progress
     from gui.services.context import Services
 
 PAGE = "compress"
+FILE = "file"
 # Results kept for going back at once: many of a small photo, the newest few of a large one.
 KEPT_PIXELS = 60_000_000
 FEWEST_KEPT = 2
@@ -146,7 +149,7 @@ class CompressController(QObject):
     Signals:
         changed(CompressState): something on show differs now.
         opened(): another picture is on show; views fit it.
-        progressed(str, Progress): how far the work for a side has come.
+        progressed(str, Progress): how far the work for a side has come, or the decoding of a file (FILE).
     """
 
     changed = Signal(object)
@@ -163,6 +166,7 @@ class CompressController(QObject):
             for side, settings in ((LEFT, self._state.settings.left), (RIGHT, self._state.settings.right))
         }
         self._worker = Worker()
+        self._gui = GuiThread(self)
         self._opens = 0  # number of the newest wish to open something; what older ones bring is dropped
         self._preparations = 0
         self._opening = services.host.live(self)
@@ -215,9 +219,15 @@ class CompressController(QObject):
 
     def adopt_decoded(self) -> None:
         """Take the picture of the compressed file on show as a new original."""
-        if self._state.file is not None:
+        if self._state.file is not None and self._state.file.complete:
             file = self._state.file
             self._show_picture(dataclasses.replace(file.picture, name=file.path.name, stored_bytes=len(file.data)))
+
+    def cancel_opening(self) -> None:
+        """Stop opening what is being opened; what is on show, perhaps a preview, stays."""
+        self._opens += 1
+        self._opening.cancel()
+        self._set(opening="")
 
     # -- settings
 
@@ -343,7 +353,7 @@ class CompressController(QObject):
         """What the compressed file on a side decodes to."""
         state = self._state
         if state.file is not None:
-            return state.file.picture
+            return state.file.picture if state.file.complete else None
         result = state.side(side).result
         return None if result is None else result.encoded.decoded
 
@@ -363,7 +373,9 @@ class CompressController(QObject):
             return
         if isinstance(found, CompressedBytes):
             self._judging.cancel()  # opening does not wait for it
-            self._opening.request(partial(decode_file, found))
+            show = partial(self._post, self._on_preview, number)
+            report = partial(self._post, self._on_decoding, number)
+            self._opening.request(partial(decode_file, found, show, report))
         else:
             self._show_picture(found)
 
@@ -371,15 +383,30 @@ class CompressController(QObject):
         if number == self._opens:
             self._on_open_failed(error, number)
 
+    def _post(self, call: Callable[[int, Any], None], number: int, value: object) -> None:
+        """Called on the engine thread."""
+        self._gui.post(partial(call, number, value))
+
+    def _on_preview(self, number: int, file: OpenedFile) -> None:
+        if number == self._opens and self._opening.busy:
+            self._show_nothing(title=file.path.name, file=file, opening=file.path.name)
+            self.opened.emit()
+
+    def _on_decoding(self, number: int, progress: Progress) -> None:
+        if number == self._opens and self._opening.busy:
+            self.progressed.emit(FILE, progress)
+
     @Slot(object, int)
     def _on_decoded(self, file: OpenedFile, _stamp: int) -> None:
+        begun = self._state.file is not None and not self._state.file.complete and self._state.file.data is file.data
         self._show_nothing(title=file.path.name, file=file)
         if file.damaged_tiles:
             some = "one of its tiles" if file.damaged_tiles == 1 else f"{file.damaged_tiles} of its tiles"
             self._services.notices.info(
                 f"{file.path.name} is damaged: {some} could not be read and had to be filled in."
             )
-        self.opened.emit()
+        if not begun:
+            self.opened.emit()
 
     @Slot(object, int)
     def _on_open_failed(self, error: Exception, _number: int) -> None:

@@ -24,7 +24,7 @@ FAMILY = "hyperprior-codec"
 FILE_SUFFIX = ".lsi"
 MAX_FILE_BYTES = 2**31
 # What of a large photo is compressed first: so much takes well under a second.
-MOST_PART_PIXELS = 400_000
+MOST_PART_PIXELS = 400_000  # of a large file the preview is shown first from so many on as well
 
 
 @dataclass(frozen=True)
@@ -81,13 +81,21 @@ class Judgement:
 
 @dataclass(frozen=True)
 class OpenedFile:
-    """A compressed file that was opened: its bytes, what its header says, the decoded picture."""
+    """A compressed file that was opened.
+
+    Attributes:
+        path: of the file; data: its bytes; header: what it says of itself.
+        picture: decoded; while `complete` is False the file's small preview, enlarged.
+        damaged_tiles: how many could not be read.
+        complete: the whole picture is decoded.
+    """
 
     path: Path
     data: bytes
     header: Header
     picture: Picture
     damaged_tiles: int
+    complete: bool = True
 
 
 @dataclass(frozen=True)
@@ -183,11 +191,19 @@ def read(path: Path) -> Picture | CompressedBytes:
         ) from error
 
 
-def decode_file(file: CompressedBytes, token: CancelToken) -> OpenedFile:
-    """Decode what `read` found."""
-    from engine.compression import decode
+def decode_file(
+    file: CompressedBytes,
+    show: Callable[[OpenedFile], None],
+    report: Callable[[Progress], None],
+    token: CancelToken,
+) -> OpenedFile:
+    """Decode what `read` found; the preview of a picture that takes its time is given to `show` before."""
+    from engine.compression import decode, inspect
 
-    decoded = decode(file.data, cancel=token)
+    header = inspect(file.data)
+    if header.width * header.height > MOST_PART_PIXELS and (preview := _preview(header)) is not None:
+        show(OpenedFile(file.path, file.data, header, preview, 0, complete=False))
+    decoded = decode(file.data, progress=report, cancel=token)
     return OpenedFile(file.path, file.data, decoded.header, decoded.picture, len(decoded.damaged_tiles))
 
 
@@ -220,6 +236,21 @@ def judge(result: Result, token: CancelToken) -> Judgement:
     if not has_ssimulacra2(picture.width, picture.height):
         return Judgement(result, None, exact)
     return Judgement(result, ssimulacra2(picture.pixels, result.encoded.decoded.pixels, cancel=token), exact)
+
+
+def _preview(header: Header) -> Picture | None:
+    """The preview in a file, as large as the picture; None where there is none."""
+    import numpy as np
+    from PIL import Image
+
+    from engine.compression.side_data import open_preview
+    from engine.image import Picture
+
+    small = open_preview(header.preview)
+    if small is None:
+        return None
+    large = Image.fromarray(small).resize((header.width, header.height), Image.Resampling.BICUBIC)
+    return Picture(np.asarray(large))
 
 
 def _encode_classic(

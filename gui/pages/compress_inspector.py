@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from gui.controllers.compress_controller import CompressController, CompressState
+from gui.controllers.compress_controller import FILE, CompressController, CompressState
 from gui.controllers.compress_settings import CODEC_NAMES, LEFT, ORIGINAL, RIGHT, SIDES, SharedSettings
 from gui.controllers.rate_curves import RateCurves
 from gui.controllers.wording import bytes_exact, bytes_short, size_in_pixels
@@ -19,8 +19,10 @@ from gui.pages.compress_tools import TOOLS, CropPanel, FocusPanel
 from gui.widgets.figure_table import FigureTable
 from gui.widgets.region_tool import RegionTool
 from gui.widgets.section import Section
+from gui.widgets.wait_bar import WaitBar
 
 if TYPE_CHECKING:
+    from engine.progress import Progress
     from gui.services.context import Services
 
 HEADER_FIGURES = {
@@ -147,8 +149,14 @@ class CompressInspector(QWidget):
         buttons = QHBoxLayout()
         buttons.addWidget(self.save_button, 1)
         buttons.addWidget(self.export_button, 1)
-        for item in (self.header, buttons, self.adopt_button):
+        self.wait = WaitBar("decoding", keep_place=False)
+        self.wait.cancelled.connect(self.controller.cancel_opening)
+        self._file_status = QLabel()
+        self._file_status.setWordWrap(True)
+        self._file_status.setProperty("look", "caption")
+        for item in (self.header, self._file_status, self.wait, buttons, self.adopt_button):
             self._file_section.add(item)
+        self.controller.progressed.connect(self._on_progressed)
 
     def panel(self, side: str) -> CompressSide:
         """The settings of a side, built when they are first asked for."""
@@ -213,6 +221,14 @@ class CompressInspector(QWidget):
         if file is None:
             return
         header = file.header
+        self.wait.set_busy(not file.complete and bool(state.opening))
+        text = "The whole picture is decoded and on show."
+        if not file.complete:
+            text = "The small preview in the file is on show, enlarged."
+            text += " The picture follows…" if state.opening else " Decoding was stopped; open the file again."
+        self._file_status.setText(text)
+        for button in (self.export_button, self.adopt_button):
+            button.setEnabled(file.complete)
         self.header.set_values(
             {
                 SIZE: bytes_exact(len(file.data)),
@@ -225,6 +241,11 @@ class CompressInspector(QWidget):
                 "Sections": "\n".join(f"{section.name}: {bytes_short(section.bytes)}" for section in header.sections),
             }
         )
+
+    @Slot(str, object)
+    def _on_progressed(self, what: str, progress: Progress) -> None:
+        if what == FILE:
+            self.wait.show_progress(progress)
 
     # -- what the user does
 

@@ -161,7 +161,7 @@ class CompressPage(QWidget):
     def _lay_out(self) -> None:
         bar = QHBoxLayout()
         bar.setContentsMargins(12, 8, 12, 8)
-        bar.setSpacing(8)
+        bar.setSpacing(4)
         for side, letter in ((LEFT, "A"), (RIGHT, "B")):
             label = QLabel(letter)
             label.setProperty("look", "muted")
@@ -171,12 +171,14 @@ class CompressPage(QWidget):
             if side == LEFT:
                 bar.addWidget(self.swap_button)
         bar.addWidget(self._caption, 1)
-        self._add_view_buttons(bar)
         self.zoom_bar = ZoomBar(self.view.transform)
         bar.addWidget(self.zoom_bar)
         below = QHBoxLayout()
         below.setContentsMargins(12, 2, 12, 2)
-        below.addWidget(self.samples)
+        below.setSpacing(2)
+        below.addWidget(self.samples, 1)
+        below.addStretch(0)
+        self._add_view_buttons(below)
         upper = QWidget()
         column = QVBoxLayout(upper)
         column.setContentsMargins(0, 0, 0, 0)
@@ -273,7 +275,8 @@ class CompressPage(QWidget):
         if state.file is not None:
             self._pyramids.keep([state.file.picture])
             self.view.set_pictures(None, self._pyramid(state.file.picture), None)
-            self.view.set_labels("", f"{state.title}, {bytes_short(len(state.file.data))}")
+            label = f"{state.title}, {bytes_short(len(state.file.data))}"
+            self.view.set_labels("", label if state.file.complete else f"{label} · preview")
             return
         shown: dict[str, Picture | None] = {}
         for side in SIDES:

@@ -766,6 +766,37 @@ def test_of_a_large_photo_the_visible_part_is_shown_before_the_whole(
     assert len(parts) == 1
 
 
+def test_of_a_large_file_the_preview_is_shown_before_the_picture(
+    qtbot: QtBot, page: CompressPage, tmp_path: Path
+) -> None:
+    controller = page.controller
+    meadow = tmp_path / "meadow.png"  # only files of a megapixel and more hold a preview
+    y, x = np.mgrid[0:1000, 0:1100].astype(np.float32)
+    waves = [128 + 60 * np.sin(x / (40 + 9 * k)) * np.cos(y / 31) for k in range(3)]
+    Image.fromarray(np.dstack(waves).astype(np.uint8)).save(meadow)
+    open_and_wait(qtbot, page, meadow)
+    whole = controller.decoded_picture()
+    target = tmp_path / "large.lsi"
+    with qtbot.waitSignal(page._services.notices.posted, timeout=PATIENCE):
+        controller.save_file(target)
+    shown: list[tuple[bool, bool]] = []
+
+    def note(state: CompressState) -> None:
+        if state.file is not None and (state.file.complete, bool(state.opening)) not in shown:
+            shown.append((state.file.complete, bool(state.opening)))
+            assert state.file.picture.pixels.shape == (1000, 1100, 3)
+            assert page.inspector().export_button.isEnabled() == state.file.complete
+            assert (controller.decoded_picture() is not None) == state.file.complete
+
+    controller.changed.connect(note)
+    page.open_paths([target])
+    qtbot.waitUntil(lambda: bool(shown) and shown[-1] == (True, False), timeout=PATIENCE)
+    assert shown == [(False, True), (True, False)]
+    decoded = controller.decoded_picture()
+    assert whole is not None and decoded is not None
+    np.testing.assert_array_equal(decoded.pixels, whole.pixels)
+
+
 def test_metadata_is_kept_or_left_out_by_choice(qtbot: QtBot, page: CompressPage, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x010F] = "Camera maker"

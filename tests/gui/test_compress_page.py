@@ -773,7 +773,8 @@ def test_of_a_large_file_the_preview_is_shown_before_the_picture(
     meadow = tmp_path / "meadow.png"  # only files of a megapixel and more hold a preview
     y, x = np.mgrid[0:1000, 0:1100].astype(np.float32)
     waves = [128 + 60 * np.sin(x / (40 + 9 * k)) * np.cos(y / 31) for k in range(3)]
-    Image.fromarray(np.dstack(waves).astype(np.uint8)).save(meadow)
+    grain = np.random.default_rng(4).normal(0, 20, (1000, 1100, 1))
+    Image.fromarray((np.dstack(waves) + grain).clip(0, 255).astype(np.uint8)).save(meadow)
     open_and_wait(qtbot, page, meadow)
     whole = controller.decoded_picture()
     target = tmp_path / "large.lsi"

@@ -334,10 +334,10 @@ def info(
 
     with open_compressed(file) as data:
         header = inspect(data)
-    facts = {"file": str(file), **header.facts()}
-    if bits_map is not None:
-        facts["bits_map"] = str(bits_map)
-        facts["bits_map_top"] = _draw_bits_map(file, data, bits_map)
+        facts = {"file": str(file), **header.facts()}
+        if bits_map is not None:
+            facts["bits_map"] = str(bits_map)
+            facts["bits_map_top"] = _draw_bits_map(file, data, bits_map)
     if as_json:
         print_json(facts)
         return

@@ -268,7 +268,7 @@ def export(model: str | Path) -> tuple[OnnxCard, bytes]:
         synthesis_halo=network.synthesis_halo,
     )
     stream = io.BytesIO()
-    np.savez(
+    np.savez_compressed(
         stream,
         card=np.frombuffer(json.dumps({"format": FORMAT, **asdict(card)}).encode(), dtype=np.uint8),
         prepare=_prepare_graph(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 TargetKind = Literal["size", "bpp", "psnr", "ms-ssim"]
 
-DEFAULT_MODEL = "photo-codec-m"
+DEFAULT_MODEL = "photo-codec-m2"
 
 
 _BYTES_OF_UNIT = {"": 1000, "b": 1, "bytes": 1, "kb": 1000, "kib": 1024, "mb": 1000**2, "mib": 1024**2}

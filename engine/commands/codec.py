@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from engine.commands.batch import BatchOptions, run_batch
 from engine.commands.console import (
     DeviceOption,
     JsonOption,
@@ -28,7 +29,6 @@ from engine.commands.console import (
     table,
     targets,
 )
-from engine.commands.focus import focus_maker
 from engine.errors import UsageError
 from engine.progress import ProgressCallback
 
@@ -61,7 +61,33 @@ def compress(
         float | None, typer.Option("--ms-ssim", help="Least MS-SSIM, 0 to 1; the smallest file that has it.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="An .lsi file or a folder; beside each photo by default.")
+        Path | None, typer.Option("--out", "-o", help="A file or a folder; beside each photo by default.")
+    ] = None,
+    output_format: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="lsi, jpeg, webp, avif, jxl or png.")
+    ] = "lsi",
+    suffix: Annotated[
+        str, typer.Option(metavar="TEXT", help="Put before the ending of names: -small gives photo-small.lsi.")
+    ] = "",
+    skip_gain: Annotated[
+        float | None,
+        typer.Option(metavar="PERCENT", help="Copy the original where the result is not at least so much smaller."),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option("-j", "--jobs", min=1, metavar="N", help="Files at a time, each in its own process.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Leave out what an earlier run finished and nothing changed since.")
+    ] = False,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Do only the I-th of N parts, for several machines.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Write a table of all files with sizes, figures and problems.")
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Run on a Ray cluster (extra `cluster`), for example auto or local."),
     ] = None,
     model: Annotated[str | None, typer.Option(help="Codec model: a name or a path.")] = None,
     metadata: Annotated[
@@ -94,55 +120,28 @@ def compress(
     device: DeviceOption = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Compress photos into small .lsi files, at a quality or to a size, bits per pixel, PSNR or MS-SSIM."""
+    """Compress photos into small files, at a quality or to a size, bits per pixel, PSNR or MS-SSIM."""
     set_compute(device, threads)
-    from engine.compression import DEFAULT_SUFFIX, EncodeSettings
-    from engine.compression.codec_model import open_codec
-    from engine.compression.files import FileReport, compress_file
-    from engine.image import PICTURE_SUFFIXES
+    from engine.batch.plan import parse_shard
+    from engine.batch.settings import BatchSettings
 
-    target = _target(quality, size, bpp, psnr, ms_ssim)
-    settings = EncodeSettings(
+    settings = BatchSettings(
+        format=output_format,
         quality=50.0 if quality is None else quality,
+        target=_target(quality, size, bpp, psnr, ms_ssim),
         model=model,
+        effort=effort,
         keep_metadata=metadata,
         keep_place=gps,
-        target=target,
-        effort=effort,
+        keep_profile=profile,
+        suffix=suffix,
+        skip_gain=skip_gain,
+        perceptual=perceptual,
+        focus=focus,
+        drop=drop,
     )
-    chosen = compute_device()
-    open_codec(model, chosen)  # a wrong model fails once, and its loading is not in the first photo's seconds
-    focused = None if focus is None else focus_maker(focus, drop, chosen)
-    outcome = Outcome()
-    found = gather(photos, PICTURE_SUFFIXES, outcome)
-    jobs = targets(found, out, DEFAULT_SUFFIX, (DEFAULT_SUFFIX,), overwrite=overwrite, outcome=outcome)
-    reports: list[FileReport] = []
-
-    def one(source: Path, target: Path, progress: ProgressCallback) -> None:
-        report = compress_file(
-            source,
-            target,
-            settings,
-            perceptual=perceptual,
-            overwrite=overwrite,
-            device=chosen,
-            progress=progress,
-            focus=focused,
-            keep_profile=profile,
-        )
-        reports.append(report)
-        if report.target_note:
-            errors.print(escape(f"{source}: {report.target_note}"), soft_wrap=True)
-        if report.lossless is not None:
-            text = f"{source}: {report.lossless.sentence}"
-            errors.print(escape(text), soft_wrap=True)
-
-    for_each("Compressing", jobs, outcome, one)
-    if as_json:
-        print_json({"files": [asdict(report) for report in reports], "failed": outcome.failed})
-    elif reports:
-        output.print(figures(reports, found_quality=target is not None))
-    finish(outcome)
+    part = None if shard is None else parse_shard(shard)
+    run_batch(photos, settings, BatchOptions(out, jobs, resume, part, report, overwrite, ray, as_json))
 
 
 def _target(
@@ -162,28 +161,6 @@ def _target(
     if psnr is not None:
         return Target("psnr", psnr)
     return Target("ms-ssim", ms_ssim) if ms_ssim is not None else None
-
-
-def figures(reports: list, found_quality: bool = False) -> object:
-    """The table of a list of `FileReport`s; with the quality of each where it was searched for."""
-    quality = ("quality",) if found_quality else ()
-    shown = table(
-        "file", "bytes before", "bytes", *quality, "bpp", "PSNR dB", "MS-SSIM", "SSIMULACRA2", "encode s", "decode s"
-    )
-    for report in reports:
-        shown.add_row(
-            escape(str(report.target)),
-            f"{report.original_bytes:,}",
-            f"{report.compressed_bytes:,}",
-            *([f"{report.quality:g}"] if found_quality else []),
-            f"{report.bits_per_pixel:.3f}",
-            f"{report.psnr:.2f}",
-            f"{report.ms_ssim:.4f}",
-            "-" if report.ssimulacra2 is None else f"{report.ssimulacra2:.1f}",
-            f"{report.seconds_encode:.2f}",
-            f"{report.seconds_decode:.2f}",
-        )
-    return shown
 
 
 def decode(

@@ -11,9 +11,11 @@ from engine.compression.codec import decode, encode
 from engine.compression.codec_model import DeviceWish
 from engine.compression.container import MAX_PIXELS, Region
 from engine.compression.decoding import DamagedTile
-from engine.compression.lossless import LosslessFile, smaller_lossless
+from engine.compression.file_report import FileReport
+from engine.compression.lossless import smaller_lossless
 from engine.compression.quality_map import QualityMap
 from engine.compression.reading import naming, read_compressed
+from engine.compression.session import Encoded
 from engine.compression.settings import EncodeSettings
 from engine.compression.targeting import encode_to_target
 from engine.errors import UsageError
@@ -22,36 +24,6 @@ from engine.evaluation.ssimulacra2 import has_ssimulacra2, ssimulacra2
 from engine.files import write_bytes
 from engine.image import Picture, open_picture, save_picture
 from engine.progress import CancelToken, ProgressCallback, ignore_progress
-
-
-@dataclass(frozen=True)
-class FileReport:
-    """What compressing one file gave.
-
-    Attributes:
-        quality: 0..100, given or found for a target.
-        ssimulacra2: None where it was not asked for or is not defined.
-        lossless: a classic lossless file that would be smaller than this one, or None.
-        target_note: where a target was asked for and is not hit, why the file is smaller than allowed or better than
-            wished.
-    """
-
-    source: Path
-    target: Path
-    original_bytes: int
-    compressed_bytes: int
-    width: int
-    height: int
-    quality: float
-    bits_per_pixel: float
-    psnr: float
-    ms_ssim: float
-    ssimulacra2: float | None
-    seconds_encode: float
-    seconds_decode: float
-    notes: tuple[str, ...] = ()
-    lossless: LosslessFile | None = None
-    target_note: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,9 +74,54 @@ def compress_file(
     source, target = Path(source), Path(target)
     _refuse_same(source, target)
     picture = open_picture(source, keep_profile=keep_profile)
-    started = time.perf_counter()
     if focus is not None:
         settings = replace(settings, quality_map=focus(picture))
+    encoded = compress_opened(picture, settings, device=device, progress=progress, cancel=cancel, enough=enough)
+    decoded = encoded.decoded
+    visible = None
+    if perceptual and has_ssimulacra2(picture.width, picture.height):
+        visible = ssimulacra2(picture.pixels, decoded.pixels, cancel=cancel)
+    exact = smaller_lossless(picture, len(encoded.data), cancel)
+    write_bytes(target, encoded.data, overwrite=overwrite)
+    return FileReport(
+        source=source,
+        target=target,
+        original_bytes=picture.stored_bytes or source.stat().st_size,
+        compressed_bytes=len(encoded.data),
+        width=picture.width,
+        height=picture.height,
+        quality=encoded.quality,
+        bits_per_pixel=encoded.bits_per_pixel,
+        psnr=encoded.psnr,
+        ms_ssim=encoded.ms_ssim,
+        ssimulacra2=visible,
+        seconds_encode=encoded.seconds_encode,
+        seconds_decode=encoded.seconds_decode,
+        notes=picture.notes,
+        lossless=exact,
+        target_note=encoded.note,
+    )
+
+
+def compress_opened(
+    picture: Picture,
+    settings: EncodeSettings = EncodeSettings(),  # noqa: B008 - frozen
+    *,
+    device: DeviceWish = None,
+    progress: ProgressCallback = ignore_progress,
+    cancel: CancelToken | None = None,
+    enough: CancelToken | None = None,
+) -> Encoded:
+    """Compress a picture in memory, at a quality or to a target, and decode and judge what came of it.
+
+    Args:
+        enough: see `compress_file`.
+
+    Raises:
+        TargetNotReached: no quality gives what `settings.target` asks for.
+        Cancelled.
+    """
+    started = time.perf_counter()
     if settings.target is None:
         data, note = encode(picture, settings, device=device, progress=progress, cancel=cancel, enough=enough), ""
     else:
@@ -112,31 +129,18 @@ def compress_file(
         data, note = found.data, found.note
     encoded = time.perf_counter()
     result = decode(data, strict=True, device=device, cancel=cancel)
-    decoded = result.picture
     finished = time.perf_counter()
-    figures = psnr(picture.pixels, decoded.pixels), ms_ssim(picture.pixels, decoded.pixels)
-    visible = None
-    if perceptual and has_ssimulacra2(picture.width, picture.height):
-        visible = ssimulacra2(picture.pixels, decoded.pixels, cancel=cancel)
-    exact = smaller_lossless(picture, len(data), cancel)
-    write_bytes(target, data, overwrite=overwrite)
-    return FileReport(
-        source=source,
-        target=target,
-        original_bytes=picture.stored_bytes or source.stat().st_size,
-        compressed_bytes=len(data),
-        width=picture.width,
-        height=picture.height,
+    restored = result.picture
+    return Encoded(
+        data=data,
+        decoded=restored,
         quality=result.header.quality,
-        bits_per_pixel=8.0 * len(data) / (picture.width * picture.height),
-        psnr=figures[0],
-        ms_ssim=figures[1],
-        ssimulacra2=visible,
         seconds_encode=encoded - started,
         seconds_decode=finished - encoded,
-        notes=picture.notes,
-        lossless=exact,
-        target_note=note,
+        psnr=psnr(picture.pixels, restored.pixels),
+        ms_ssim=ms_ssim(picture.pixels, restored.pixels),
+        bits_per_pixel=8.0 * len(data) / (picture.width * picture.height),
+        note=note,
     )
 
 

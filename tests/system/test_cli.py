@@ -186,7 +186,7 @@ def test_compress_and_decode_a_folder_with_bad_files(home: Path, program: Progra
         assert file["compressed_bytes"] == size
         assert file["bits_per_pixel"] == pytest.approx(8 * size / (file["width"] * file["height"]))
         assert file["psnr"] > 5 and 0 <= file["ms_ssim"] <= 1 and file["ssimulacra2"] < 100
-    assert sorted(path.name for path in out.rglob("*.*")) == ["one.lsi", "two.lsi"]
+    assert sorted(path.name for path in out.rglob("[!.]*.*")) == ["one.lsi", "two.lsi"]
 
     before = (out / "one.lsi").read_bytes()
     again = program("compress", photos / "one.png", "-q", 10, "--out", out)
@@ -220,7 +220,7 @@ def test_compress_to_targets(program: Program, tmp_path: Path) -> None:
     assert done.returncode == 1
     report = json.loads(done.stdout)
     reached = {Path(file["target"]).name: file for file in report["files"]}
-    assert set(reached) == {"one.lsi", "tiny.lsi"} == {path.name for path in out.iterdir()}
+    assert set(reached) == {"one.lsi", "tiny.lsi"} == {path.name for path in out.glob("[!.]*")}
     assert 0.98 * wish <= (out / "one.lsi").stat().st_size <= wish and reached["one.lsi"]["target_note"] == ""
     assert 0 < reached["one.lsi"]["quality"] <= 100
     assert "Quality 100, the highest" in reached["tiny.lsi"]["target_note"]
@@ -244,7 +244,7 @@ def test_same_names_do_not_overwrite_each_other(program: Program, tmp_path: Path
     first, second = small_photo(tmp_path / "a/x.png"), small_photo(tmp_path / "b/x.png", (32, 32))
     done = program("compress", first, second, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["x-1.lsi", "x.lsi"]
+    assert sorted(path.name for path in (tmp_path / "out").glob("[!.]*")) == ["x-1.lsi", "x.lsi"]
 
 
 def test_info_and_damage(program: Program, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import os
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -120,6 +120,7 @@ class BatchRunner:
         device, threads: see `FileWorker`; `threads` of each process, 1 by default where there are several.
         report: given the rows whose state is another now, in the thread of `run`.
         workers: who does the tasks instead of what `jobs` names.
+        only: rows to work on, of those that are not finished; None is all of them.
 
     Attributes:
         totals: over all rows, those finished earlier included.
@@ -139,12 +140,14 @@ class BatchRunner:
         cancel: CancelToken | None = None,
         pause: Pause | None = None,
         workers: Workers | None = None,
+        only: Collection[int] | None = None,
     ) -> None:
         self._prepared, self._settings = prepared, settings
         self._report, self._progress = report, progress
         self._cancel, self._pause = cancel or never_cancelled(), pause or Pause()
         done = {report.index for report in prepared.finished}
-        self._queue = deque(task for task in prepared.tasks if task.index not in done)
+        chosen = set(range(len(prepared.tasks)) if only is None else only) - done
+        self._queue = deque(task for task in prepared.tasks if task.index in chosen)
         count = max(1, min(jobs, len(self._queue)))
         self.workers = workers or choose_workers(settings, count, device, threads, self._cancel)
         if isinstance(self.workers, OwnProcess):
@@ -178,7 +181,7 @@ class BatchRunner:
                 if self._queue:
                     self.workers.start()
                 self._loop()
-            complete = not self.stopped
+            complete = self.totals.finished + self.totals.count("failed") == len(self._prepared.rows)
         finally:
             broken = self.workers.stop()
             remove_parts(path for task in broken for path in (task.target, task.copy))

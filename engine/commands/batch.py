@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 from rich.markup import escape
@@ -35,22 +35,20 @@ class BatchOptions:
 
     Attributes:
         out: a folder, or for a single photo a file; None is beside each photo.
-        jobs: files at a time; None is one, and on a cluster one for each of its CPUs.
+        jobs: files at a time.
         resume: leave out what an earlier run finished.
         shard: number and count of the part that this call does; None is everything.
         report: CSV file to write at the end.
         overwrite: replace results that exist.
-        ray: address of a Ray cluster; None works on this machine.
         as_json: print JSON instead of a table.
     """
 
     out: Path | None = None
-    jobs: int | None = None
+    jobs: int = 1
     resume: bool = False
     shard: tuple[int, int] | None = None
     report: Path | None = None
     overwrite: bool = False
-    ray: str | None = None
     as_json: bool = False
 
 
@@ -65,20 +63,14 @@ def run_batch(photos: Sequence[str], settings: BatchSettings, options: BatchOpti
     outcome = Outcome()
     prepared, settings = _prepare(photos, settings, options, outcome)
     shown = _Shown(prepared, outcome)
-    workers: Any = None
-    if options.ray is not None:
-        from engine.batch.cluster import RayWorkers
-
-        workers = RayWorkers(settings, options.ray, options.jobs, threads_wish())
     runner = BatchRunner(
         prepared,
         settings,
-        jobs=options.jobs or 1,
+        jobs=options.jobs,
         device=device_wish(),
         threads=threads_wish(),
         report=shown.on_reports,
         progress=shown.on_progress,
-        workers=workers,
     )
     try:
         with shown.bars:

@@ -74,8 +74,8 @@ def compress(
         typer.Option(metavar="PERCENT", help="Copy the original where the result is not at least so much smaller."),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option("-j", "--jobs", min=1, metavar="N", help="Files at a time, each in its own process.")
-    ] = None,
+        int, typer.Option("-j", "--jobs", min=1, metavar="N", help="Files at a time, each in its own process.")
+    ] = 1,
     resume: Annotated[
         bool, typer.Option("--resume", help="Leave out what an earlier run finished and nothing changed since.")
     ] = False,
@@ -84,10 +84,6 @@ def compress(
     ] = None,
     report: Annotated[
         Path | None, typer.Option(metavar="CSV", help="Write a table of all files with sizes, figures and problems.")
-    ] = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Run on a Ray cluster (extra `cluster`), for example auto or local."),
     ] = None,
     model: Annotated[str | None, typer.Option(help="Codec model: a name or a path.")] = None,
     metadata: Annotated[
@@ -141,7 +137,7 @@ def compress(
         drop=drop,
     )
     part = None if shard is None else parse_shard(shard)
-    run_batch(photos, settings, BatchOptions(out, jobs, resume, part, report, overwrite, ray, as_json))
+    run_batch(photos, settings, BatchOptions(out, jobs, resume, part, report, overwrite, as_json))
 
 
 def _target(

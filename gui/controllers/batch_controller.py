@@ -201,12 +201,12 @@ class BatchController(QObject):
         totals = self.totals
         parts = [f"{len(self._rows):,} file{'' if len(self._rows) == 1 else 's'}{'…' if self.listing else ''}"]
         if totals.finished:
-            saving = f", {100 * totals.after / totals.before:.1f} % of {totals.before / 1e6:.2f} MB"
-            parts.append(f"{totals.finished:,} done{saving if totals.before else ''}")
-        if totals.count("copied"):
-            parts.append(f"{totals.count('copied'):,} of them copied")
+            copied = f" ({totals.count('copied'):,} copied)" if totals.count("copied") else ""
+            parts.append(f"{totals.finished:,} done{copied}")
         if totals.count("failed"):
             parts.append(f"{totals.count('failed'):,} failed")
+        if totals.before:
+            parts.append(f"{100 * totals.after / totals.before:.1f} % of {totals.before / 1e6:.2f} MB")
         if self.paused:
             parts.append("paused" if not totals.count("running") else "pausing after the files in work")
         elif self._job is not None:

@@ -55,6 +55,8 @@ AIM_FIELDS = {
 }
 # Milliseconds until a table that is sorted by figures is sorted anew after some of them changed.
 SORT_DELAY = 500
+# So that fields and buttons of different heights stand on one line.
+_LINE_HEIGHT = 32
 
 
 class BatchTableModel(QAbstractTableModel):
@@ -427,6 +429,7 @@ def _named(name: str, *fields: QWidget) -> QWidget:
     line = QHBoxLayout(piece)
     line.setContentsMargins(0, 0, 0, 0)
     line.setSpacing(6)
+    piece.setMinimumHeight(_LINE_HEIGHT)
     if name:
         label = QLabel(name)
         label.setBuddy(fields[0])

@@ -127,7 +127,7 @@ def _list(photos: Iterable[str], folder: Path | None, journal: Path, outcome: Ou
     ours = set() if record is None else record.ours()
     rows: list[Row] = []
     for photo in photos:
-        path = Path(photo)
+        path, complaints = Path(photo), len(outcome.failed)
         if not path.exists() and glob.has_magic(photo):
             # Path.glob takes no absolute pattern.
             matches = sorted(Path(one) for one in glob.glob(photo, recursive=True))  # noqa: PTH207
@@ -148,7 +148,7 @@ def _list(photos: Iterable[str], folder: Path | None, journal: Path, outcome: Ou
                 if normal(row.source) not in ours
                 and not (below is not None and Path(normal(row.source)).is_relative_to(below))
             ]
-            if not found and not outcome.failed:
+            if not found and len(outcome.failed) == complaints:
                 outcome.fail(path, LatentStudioError(f"The folder {path} holds no file that fits.", "Name a file."))
         rows += found
     return distinct(rows)

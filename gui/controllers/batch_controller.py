@@ -135,6 +135,7 @@ class BatchController(QObject):
         self._reports: dict[int, RowReport] = {}
         self._known: set[Path] = set()
         self._target: Path | None = None
+        self._suggested: Path | None = None
         self._choice = self._stored_choice()
         self._resumed: BatchSettings | None = None
         self._order: OrderLike | None = None
@@ -381,9 +382,9 @@ class BatchController(QObject):
         while self._found and len(self._rows) - first < most:
             for row in self._found.popleft():
                 if self._target is None:
-                    self._target = row.source.parent / "compressed"
-                # Neither a file that is there already nor, where an earlier batch wrote there, its results.
-                if row.source not in self._known and self._target not in row.source.parents:
+                    self._target = self._suggested = row.source.parent / "compressed"
+                # Neither a file that is there already nor what an earlier batch wrote into the suggested folder.
+                if row.source not in self._known and self._suggested not in row.source.parents:
                     self._known.add(row.source)
                     self._rows.append(BatchRow(row.source, row.stem, before=row.size))
         if len(self._rows) > first:

@@ -212,3 +212,15 @@ def test_two_processes_work_for_the_window(services: Services, qtbot: QtBot, tmp
     controller.start(Order())
     finished(controller, qtbot)
     assert [row.state for row in controller.rows] == ["done"] * 4
+
+
+def test_results_of_an_earlier_batch_are_not_taken_for_photos(services: Services, qtbot: QtBot, tmp_path: Path) -> None:
+    write_photo(tmp_path / "in/1.jpg", 1)
+    write_photo(tmp_path / "in/compressed/in/1.jpg", 1)
+    controller, _ = panel_of(services, qtbot)
+    add(controller, qtbot, tmp_path / "in", count=1)
+    assert controller.target == tmp_path / "in/compressed"
+    # A folder that the person chose may hold photos too.
+    controller.set_target(tmp_path)
+    write_photo(tmp_path / "more/2.jpg", 2)
+    add(controller, qtbot, tmp_path / "more", count=2)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from engine.commands.batch import BatchOptions, run_batch
 from engine.commands.console import (
     DeviceOption,
     JsonOption,
@@ -28,14 +29,12 @@ from engine.commands.console import (
     table,
     targets,
 )
-from engine.commands.focus import focus_maker
 from engine.errors import UsageError
 from engine.progress import ProgressCallback
 
 if TYPE_CHECKING:
-    from engine.compression import EncodeSettings
+    from engine.batch.settings import BatchSettings
     from engine.compression.byte_source import ByteSource
-    from engine.compression.classic import ClassicSettings
     from engine.compression.container import GroupEntry
     from engine.compression.preparation import Preparation
     from engine.compression.settings import Target
@@ -65,7 +64,29 @@ def compress(
         float | None, typer.Option("--ms-ssim", help="Least MS-SSIM, 0 to 1; the smallest file that has it.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="An .lsi file or a folder; beside each photo by default.")
+        Path | None, typer.Option("--out", "-o", help="A file or a folder; beside each photo by default.")
+    ] = None,
+    output_format: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="lsi, jpeg, webp, avif, jxl or png.")
+    ] = "lsi",
+    suffix: Annotated[
+        str, typer.Option(metavar="TEXT", help="Put before the ending of names: -small gives photo-small.lsi.")
+    ] = "",
+    skip_gain: Annotated[
+        float | None,
+        typer.Option(metavar="PERCENT", help="Copy the original where the result is not at least so much smaller."),
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option("-j", "--jobs", min=1, metavar="N", help="Files at a time, each in its own process.")
+    ] = 1,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Leave out what an earlier run finished and nothing changed since.")
+    ] = False,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Do only the I-th of N parts, for several machines.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Write a table of all files with sizes, figures and problems.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Codec model: a name or a path.")] = None,
     metadata: Annotated[
@@ -78,7 +99,10 @@ def compress(
         bool, typer.Option("--profile/--srgb", help="Keep colours such as Display P3, or convert them to sRGB.")
     ] = True,
     effort: Annotated[
-        int, typer.Option(min=0, max=3, help="0 is fast; 1 to 3 search ever longer for smaller files of equal PSNR.")
+        int,
+        typer.Option(
+            min=0, max=10, help="0 is fast; 1 to 3 search ever longer for smaller files. Other formats have their own."
+        ),
     ] = 0,
     focus: Annotated[
         str | None,
@@ -109,66 +133,40 @@ def compress(
     device: DeviceOption = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Compress photos into small .lsi files, at a quality or to a size, bits per pixel, PSNR or MS-SSIM."""
+    """Compress photos into small files, at a quality or to a size, bits per pixel, PSNR or MS-SSIM."""
     set_compute(device, threads)
-    from engine.compression import DEFAULT_SUFFIX, EncodeSettings
-    from engine.compression.codec_model import open_codec
-    from engine.compression.files import FileReport, compress_file
-    from engine.image import PICTURE_SUFFIXES
+    from engine.batch.plan import parse_shard
+    from engine.batch.settings import BatchSettings
 
-    target = _target(quality, size, bpp, psnr, ms_ssim)
-    settings = EncodeSettings(
+    settings = BatchSettings(
+        format=output_format,
         quality=50.0 if quality is None else quality,
+        target=_target(quality, size, bpp, psnr, ms_ssim),
         model=model,
+        effort=effort or None,
         keep_metadata=metadata,
         keep_place=gps,
-        target=target,
-        effort=effort,
+        keep_profile=profile,
+        suffix=suffix,
+        skip_gain=skip_gain,
+        perceptual=perceptual,
+        focus=focus,
+        drop=drop,
+        preparation=_preparation(crop, resize, resample),
     )
-    preparation = _preparation(crop, resize, resample)
-    suffix, job_settings = DEFAULT_SUFFIX, settings
     if preset is not None:
-        own = settings != EncodeSettings(keep_metadata=metadata, keep_place=gps) or quality is not None
-        if own or focus is not None:
+        own = settings != BatchSettings(
+            keep_metadata=metadata, keep_place=gps, keep_profile=profile, suffix=suffix, skip_gain=skip_gain,
+            perceptual=perceptual, drop=drop, preparation=settings.preparation,
+        )  # fmt: skip
+        if own or quality is not None:
             raise UsageError(
-                "A preset brings its own settings.", "Leave out -q, targets, --model, --effort and --focus."
+                "A preset brings its own settings.",
+                "Leave out --format, -q, targets, --model, --effort and --focus.",
             )
-        suffix, job_settings, profile, preparation = _from_preset(preset, metadata, gps, profile, preparation)
-    chosen = compute_device()
-    if isinstance(job_settings, EncodeSettings):
-        open_codec(job_settings.model, chosen)  # a wrong model fails once; the first photo's seconds lack its loading
-    focused = None if focus is None else focus_maker(focus, drop, chosen)
-    outcome = Outcome()
-    found = gather(photos, PICTURE_SUFFIXES, outcome)
-    jobs = targets(found, out, suffix, (suffix,), overwrite=overwrite, outcome=outcome)
-    reports: list[FileReport] = []
-
-    def one(source: Path, target: Path, progress: ProgressCallback) -> None:
-        report = compress_file(
-            source,
-            target,
-            job_settings,
-            perceptual=perceptual,
-            overwrite=overwrite,
-            device=chosen,
-            progress=progress,
-            focus=focused,
-            keep_profile=profile,
-            preparation=preparation,
-        )
-        reports.append(report)
-        if report.target_note:
-            errors.print(escape(f"{source}: {report.target_note}"), soft_wrap=True)
-        if report.lossless is not None:
-            text = f"{source}: {report.lossless.sentence}"
-            errors.print(escape(text), soft_wrap=True)
-
-    for_each("Compressing", jobs, outcome, one)
-    if as_json:
-        print_json({"files": [asdict(report) for report in reports], "failed": outcome.failed})
-    elif reports:
-        output.print(figures(reports, found_quality=job_settings.target is not None))
-    finish(outcome)
+        settings = _with_preset(settings, preset)
+    part = None if shard is None else parse_shard(shard)
+    run_batch(photos, settings, BatchOptions(out, jobs, resume, part, report, overwrite, as_json))
 
 
 def _preparation(crop: str | None, resize: str | None, resample: str) -> Preparation | None:
@@ -183,31 +181,32 @@ def _preparation(crop: str | None, resize: str | None, resample: str) -> Prepara
     return checked if part is not None else None
 
 
-def _from_preset(
-    name: str, metadata: bool, gps: bool, profile: bool, preparation: Preparation | None
-) -> tuple[str, EncodeSettings | ClassicSettings, bool, Preparation]:
-    """Suffix, settings, whether to keep the profile, and preparation of a preset, under the options beside it.
+def _with_preset(settings: BatchSettings, name: str) -> BatchSettings:
+    """The settings of a preset under the options beside it.
 
     Options can take metadata away, and add the place; crop and size take the place of those of the preset.
     """
-    from engine.compression import DEFAULT_SUFFIX
-    from engine.compression.classic import CODEC_SUFFIXES, ClassicSettings
     from engine.compression.presets import load_presets
 
     shelf = load_presets()
     for problem in shelf.problems:
         errors.print(escape(problem), soft_wrap=True)
     found = shelf.find(name)
-    settings = replace(
-        found.settings,
-        keep_metadata=found.settings.keep_metadata and metadata,
-        keep_place=found.settings.keep_place or gps,
+    wanted = found.settings
+    return replace(
+        settings,
+        format=found.codec,
+        quality=wanted.quality,
+        target=wanted.target,
+        model=getattr(wanted, "model", None),
+        effort=wanted.effort,
+        subsampling=getattr(wanted, "subsampling", settings.subsampling),
+        lossless=getattr(wanted, "lossless", False),
+        keep_metadata=wanted.keep_metadata and settings.keep_metadata,
+        keep_place=wanted.keep_place or settings.keep_place,
+        keep_profile=found.keep_profile and settings.keep_profile,
+        preparation=settings.preparation or found.preparation,
     )
-    keep = profile and found.keep_profile
-    if isinstance(settings, ClassicSettings):
-        settings = replace(settings, keep_profile=keep)
-    suffix = CODEC_SUFFIXES.get(found.codec, DEFAULT_SUFFIX)
-    return suffix, settings, keep, preparation or found.preparation
 
 
 def presets(as_json: JsonOption = False) -> None:
@@ -243,28 +242,6 @@ def _target(
     if psnr is not None:
         return Target("psnr", psnr)
     return Target("ms-ssim", ms_ssim) if ms_ssim is not None else None
-
-
-def figures(reports: list, found_quality: bool = False) -> object:
-    """The table of a list of `FileReport`s; with the quality of each where it was searched for."""
-    quality = ("quality",) if found_quality else ()
-    shown = table(
-        "file", "bytes before", "bytes", *quality, "bpp", "PSNR dB", "MS-SSIM", "SSIMULACRA2", "encode s", "decode s"
-    )
-    for report in reports:
-        shown.add_row(
-            escape(str(report.target)),
-            f"{report.original_bytes:,}",
-            f"{report.compressed_bytes:,}",
-            *([f"{report.quality:g}"] if found_quality else []),
-            f"{report.bits_per_pixel:.3f}",
-            f"{report.psnr:.2f}",
-            f"{report.ms_ssim:.4f}",
-            "-" if report.ssimulacra2 is None else f"{report.ssimulacra2:.1f}",
-            f"{report.seconds_encode:.2f}",
-            f"{report.seconds_decode:.2f}",
-        )
-    return shown
 
 
 def decode(

@@ -77,6 +77,11 @@ def device_wish() -> str | None:
     return _compute.device
 
 
+def threads_wish() -> int | None:
+    """What --threads says; None leaves the choice to the environment and the machine."""
+    return _compute.threads
+
+
 def compute_device() -> ComputeDevice:
     """The device that the options, the environment and the machine give. Raises `UsageError`, `DeviceError`."""
     from engine.device import choose_device

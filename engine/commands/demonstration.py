@@ -24,7 +24,7 @@ def demo(
 ) -> None:
     """Do the whole main job on the sample pictures: compress, generate, traverse, segment."""
     set_compute(device, threads)
-    from engine.commands.codec import figures
+    from engine.commands.batch import figures
     from engine.demo import run_demo
 
     with bars() as shown:

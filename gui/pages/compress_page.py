@@ -400,7 +400,9 @@ class CompressPage(QWidget):
     def _on_batch_start(self) -> None:
         right = self.controller.state.settings.right
         shared = self.controller.state.settings.shared
-        self.batch.start(BatchOrder(right.quality, right.model, shared.keep_metadata))
+        # The batch has a format and, for others than ours, a quality of its own.
+        quality = right.quality if right.codec == OURS else BatchOrder.quality
+        self.batch.start(BatchOrder(quality, right.model, shared.keep_metadata))
 
     @Slot()
     def _on_batch_rows(self) -> None:

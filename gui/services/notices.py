@@ -63,9 +63,9 @@ class Notices(QObject):
         self._newest: Notice | None = None
         self._gui = GuiThread(self)
 
-    def info(self, text: str, *, title: str = "") -> None:
-        """Say something worth knowing."""
-        self._post(Notice("info", text, title))
+    def info(self, text: str, *actions: tuple[str, Callable[[], object]], title: str = "") -> None:
+        """Say something worth knowing; `actions` are offered as buttons, for example ("Show", call)."""
+        self._post(Notice("info", text, title, actions=list(actions)))
 
     def success(self, text: str, *actions: tuple[str, Callable[[], object]], title: str = "") -> None:
         """Say that something worked; `actions` are offered as buttons, for example ("Open folder", call)."""

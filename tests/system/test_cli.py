@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -18,6 +19,7 @@ import main
 from engine.compression.settings import DEFAULT_MODEL
 from engine.image import encode_png, open_picture
 from engine.paths import resources
+from tests.engine.batch_fixtures import contents, noise, write_mixed, write_photo
 from tests.engine.codec_fixtures import write_small_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -186,7 +188,7 @@ def test_compress_and_decode_a_folder_with_bad_files(home: Path, program: Progra
         assert file["compressed_bytes"] == size
         assert file["bits_per_pixel"] == pytest.approx(8 * size / (file["width"] * file["height"]))
         assert file["psnr"] > 5 and 0 <= file["ms_ssim"] <= 1 and file["ssimulacra2"] < 100
-    assert sorted(path.name for path in out.rglob("*.*")) == ["one.lsi", "two.lsi"]
+    assert sorted(path.name for path in out.rglob("[!.]*.*")) == ["one.lsi", "two.lsi"]
 
     before = (out / "one.lsi").read_bytes()
     again = program("compress", photos / "one.png", "-q", 10, "--out", out)
@@ -220,7 +222,7 @@ def test_compress_to_targets(program: Program, tmp_path: Path) -> None:
     assert done.returncode == 1
     report = json.loads(done.stdout)
     reached = {Path(file["target"]).name: file for file in report["files"]}
-    assert set(reached) == {"one.lsi", "tiny.lsi"} == {path.name for path in out.iterdir()}
+    assert set(reached) == {"one.lsi", "tiny.lsi"} == {path.name for path in out.glob("[!.]*")}
     assert 0.98 * wish <= (out / "one.lsi").stat().st_size <= wish and reached["one.lsi"]["target_note"] == ""
     assert 0 < reached["one.lsi"]["quality"] <= 100
     assert "Quality 100, the highest" in reached["tiny.lsi"]["target_note"]
@@ -244,7 +246,93 @@ def test_same_names_do_not_overwrite_each_other(program: Program, tmp_path: Path
     first, second = small_photo(tmp_path / "a/x.png"), small_photo(tmp_path / "b/x.png", (32, 32))
     done = program("compress", first, second, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["x-1.lsi", "x.lsi"]
+    assert sorted(path.name for path in (tmp_path / "out").glob("[!.]*")) == ["x-1.lsi", "x.lsi"]
+
+
+def batch(home: Path, *arguments: object) -> subprocess.Popen[str]:
+    """Start `main.py compress` and do not wait for it."""
+    command = [sys.executable, str(ROOT / "main.py"), "compress", *map(str, arguments)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment(home), stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    )
+
+
+@pytest.mark.slow
+def test_a_killed_batch_is_resumed_to_the_same_bytes(home: Path, program: Program, tmp_path: Path) -> None:
+    """Good and hostile files; the program is killed by SIGKILL while its processes work, then it is started again."""
+    expected = write_mixed(tmp_path / "in")
+    for number in range(16):
+        write_photo(tmp_path / f"in/more/{number:02}.png", 20 + number, size=(128, 96))
+        expected[f"more/{number:02}.png"] = "done"
+    originals = contents(tmp_path / "in/more")
+    options = ["-q", 45, "--no-perceptual", "--skip-gain", 5]
+    out, journal = tmp_path / "out", tmp_path / "out/.latent-studio-batch.jsonl"
+    running = batch(home, tmp_path / "in", "--out", out, "--jobs", 2, *options)
+    while running.poll() is None and (not journal.exists() or journal.read_bytes().count(b'"end"') < 4):
+        pass
+    assert running.poll() is None, running.communicate()[1]
+    running.kill()
+    running.communicate()
+    before = journal.read_bytes()
+    journal.write_bytes(before + b'{"end": "half a li')
+    assert before.count(b'"state": "done"') < sum(state == "done" for state in expected.values())
+
+    report = tmp_path / "report.csv"
+    done = process(
+        home, "compress", tmp_path / "in", "--out", out, "--jobs", 2, "--resume", "--report", report, *options
+    )
+    assert done.returncode == 1  # of the hostile files
+    with report.open(encoding="utf-8", newline="") as stream:
+        lines = {str(Path(line["source"]).relative_to(tmp_path / "in")): line for line in csv.DictReader(stream)}
+    assert {name: line["state"].replace("copied", "done") for name, line in lines.items()} == expected
+    assert all(line["problem"] for line in lines.values() if line["state"] == "failed")
+
+    # As if nothing had happened: the same names, the same bytes, no leftovers, the originals untouched.
+    whole = program("compress", tmp_path / "in", "--out", tmp_path / "whole", "--threads", 1, *options)
+    assert whole.returncode == 1
+    assert contents(out) == contents(tmp_path / "whole")
+    assert contents(tmp_path / "in/more") == originals
+    # Once more: there is nothing left to do but what fails.
+    again = program("compress", tmp_path / "in", "--out", out, "--resume", "--json", *options)
+    assert again.returncode == 1 and journal.read_bytes().count(b'"begin"') == 4
+    assert len(json.loads(again.stdout)["files"]) == sum(state == "done" for state in expected.values())
+
+
+def test_shards_suffix_and_copies(program: Program, tmp_path: Path) -> None:
+    for number in range(5):
+        write_photo(tmp_path / f"in/{number}.png", number, size=(96, 64))
+    noise(tmp_path / "in/noise.jpg")
+    out = tmp_path / "in/small"
+    for shard in ("1/2", "2/2"):
+        done = program(
+            "compress", tmp_path / "in", "--out", out, "--format", "webp", "-q", 80, "--skip-gain", 20,
+            "--suffix", "-s", "--shard", shard, "--json",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert len(json.loads(done.stdout)["files"]) == 3
+    names = sorted(path.name for path in out.glob("[!.]*"))
+    assert names == [*(f"{number}-s.webp" for number in range(5)), "noise-s.jpg"]
+    assert (out / "noise-s.jpg").read_bytes() == (tmp_path / "in/noise.jpg").read_bytes()
+    # The results lie below the photos, and are not compressed again.
+    resumed = program("compress", tmp_path / "in", "--out", out, "--format", "webp", "--suffix", "-s", "--overwrite")
+    assert resumed.returncode == 0 and "6 files: " in resumed.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--format", "gif"], "There is no output format 'gif'"),
+        (["--shard", "9/8"], "'9/8' is no shard"),
+        (["--skip-gain", "100"], "least gain is 100"),
+        (["--format", "png", "--psnr", "40"], "can reach no target"),
+        (["--suffix", "a/b"], "cannot be part of a file name"),
+        (["--resume", "--out", "x.lsi"], "need a folder"),
+    ],
+)
+def test_wrong_options_of_a_batch_are_explained(program: Program, arguments: list[str], sentence: str) -> None:
+    done = program("compress", PHOTO, *arguments)
+    assert done.returncode == 2 and sentence in done.stderr
 
 
 def test_info_and_damage(program: Program, tmp_path: Path) -> None:

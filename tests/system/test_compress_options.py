@@ -72,7 +72,9 @@ def test_presets_are_listed_and_used(program: Program, photo: Path, tmp_path: Pa
 def test_the_original_is_never_overwritten(program: Program, photo: Path) -> None:
     before = photo.read_bytes()
     done = program("compress", photo, "--preset", "E-mail under 1 MB", "--no-perceptual", "--overwrite")
-    assert done.returncode != 0 and photo.read_bytes() == before
+    assert done.returncode == 0 and photo.read_bytes() == before
+    beside = [path for path in photo.parent.glob("*.jpg") if path != photo]
+    assert len(beside) == 1, "its result has another name"
 
 
 def test_the_map_of_bits_is_drawn(program: Program, photo: Path, tmp_path: Path) -> None:

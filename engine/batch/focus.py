@@ -1,4 +1,4 @@
-"""What `compress --focus` means: a drawn mask, or what a segmentation model finds, as the quality map of each photo."""
+"""What the focus of a batch means: a drawn mask, or what a segmentation model finds, as each photo's quality map."""
 
 from __future__ import annotations
 

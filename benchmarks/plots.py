@@ -166,9 +166,12 @@ def draw_training(measured: dict, runs: list[dict], target: Path) -> None:
     axes.set_ylim(-8, 1.2 * max(point["bd_rate_percent"][anchor] for point in measured["points"]))
     axes.set_xticks(
         hours,
-        [f"{model}\n{hour:.1f} h\n{step:,} steps" for model, hour, step in zip(models, hours, steps, strict=True)],
+        [
+            f"{model.removeprefix('photo-codec-')}\n{hour:.1f} h\n{step:,} steps"
+            for model, hour, step in zip(models, hours, steps, strict=True)
+        ],
     )
-    axes.set_xlabel("training so far, hours of one thread of a busy CPU", fontsize=12)
+    axes.set_xlabel("photo-codec-..., and its training so far in hours of one thread of a busy CPU", fontsize=12)
     axes.set_ylabel("BD-rate (PSNR) in %,\nlower is smaller files", fontsize=12)
     axes.tick_params(axis="x", labelsize=9)
     axes.grid(color="#dddddd", linewidth=0.8, axis="y")

@@ -31,6 +31,7 @@ from gui.pages.samples import sample_paths
 from gui.widgets.batch_panel import BatchPanel
 from gui.widgets.divider_view import DividerView, Part
 from gui.widgets.elided_label import ElidedLabel
+from gui.widgets.inspector_column import prepare_controls
 from gui.widgets.pyramid import Pyramid, PyramidShelf
 from gui.widgets.qimage import to_picture, to_qimage
 from gui.widgets.region_tool import RegionTool
@@ -118,6 +119,7 @@ class CompressPage(QWidget):
         panel.start_requested.connect(self._on_batch_start)
         panel.row_opened.connect(self.controller.open_path)
         panel.closed.connect(partial(self._show_batch, False))
+        prepare_controls(panel)  # the window did so with the page before this was there
         self._split.addWidget(panel)
         self._split.setStretchFactor(0, 3)
         self._split.setStretchFactor(1, 2)

@@ -32,7 +32,7 @@ class BatchSettings:
         quality: 0..100 on the scale of that format; without effect where there is a target, and for PNG.
         target: what every file is to reach.
         model: registry name or path of our codec; None is the default one.
-        effort: of ours 0..3, see `EncodeSettings`; of the others as in `engine.compression.classic.EFFORTS`; None is
+        effort: of ours 0..3, see `EncodeSettings`; of the others as in `engine.compression.settings.EFFORTS`; None is
             what each takes as a rule.
         subsampling, lossless: of the formats that know them, see `ClassicSettings`.
         keep_metadata, keep_place: see `EncodeSettings`.

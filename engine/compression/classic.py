@@ -20,7 +20,7 @@ from PIL import Image, features
 
 from engine.colour_profile import describe, to_srgb
 from engine.compression.encoded import Encoded
-from engine.compression.settings import Target
+from engine.compression.settings import EFFORTS, Target
 from engine.compression.side_data import clean_exif, clean_xmp
 from engine.errors import PictureError, TargetNotReached, UsageError
 from engine.evaluation.image_quality import ms_ssim, psnr
@@ -36,30 +36,6 @@ SUBSAMPLED_CODECS = ("jpeg", "avif")
 SUBSAMPLINGS = ("4:2:0", "4:4:4")
 MAX_SIDES = {"jpeg": 65_500, "webp": 16_383, "avif": 65_535, "jxl": 65_535, "png": 2**31 - 1}
 
-
-@dataclass(frozen=True)
-class EffortRange:
-    """The efforts of a codec: more takes longer and makes smaller files.
-
-    Attributes:
-        low, high: whole numbers, both allowed.
-        usual: what a careful user takes.
-        meaning: the codec's own name for it.
-    """
-
-    low: int
-    high: int
-    usual: int
-    meaning: str
-
-
-EFFORTS = {
-    "jpeg": EffortRange(0, 2, 2, "0 standard tables, 1 optimised tables, 2 progressive too"),
-    "webp": EffortRange(0, 6, 6, "method"),
-    "avif": EffortRange(0, 10, 4, "10 less the speed"),
-    "jxl": EffortRange(1, 9, 7, "effort"),
-    "png": EffortRange(0, 9, 9, "level of deflate"),
-}
 
 # What counts as the size that was asked for, as a share of it.
 SIZE_TOLERANCE = 0.01

@@ -60,8 +60,33 @@ def parse_size(text: str) -> int:
     return round(float(found[1]) * _BYTES_OF_UNIT[found[2]])
 
 
-# Passes of refinement at most, by effort.
+# Passes of refinement of our codec at most, by effort.
 EFFORT_PASSES = (0, 8, 24, 60)
+
+
+@dataclass(frozen=True)
+class EffortRange:
+    """The efforts of a codec: more takes longer and makes smaller files.
+
+    Attributes:
+        low, high: whole numbers, both allowed.
+        usual: what a careful user takes.
+        meaning: the codec's own name for it.
+    """
+
+    low: int
+    high: int
+    usual: int
+    meaning: str
+
+
+EFFORTS = {
+    "jpeg": EffortRange(0, 2, 2, "0 standard tables, 1 optimised tables, 2 progressive too"),
+    "webp": EffortRange(0, 6, 6, "method"),
+    "avif": EffortRange(0, 10, 4, "10 less the speed"),
+    "jxl": EffortRange(1, 9, 7, "effort"),
+    "png": EffortRange(0, 9, 9, "level of deflate"),
+}
 
 
 @dataclass(frozen=True)

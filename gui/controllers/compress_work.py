@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -274,7 +273,7 @@ def _encode_classic(
         keep_profile=shared.keep_profile,
     )
     encoded = encode_classic(picture, wanted, progress=report, cancel=token)
-    return replace(encoded, decoded=dataclasses.replace(encoded.decoded, name=picture.name))
+    return replace(encoded, decoded=replace(encoded.decoded, name=picture.name))
 
 
 def _quality_map(focus: Focus, picture: Picture) -> QualityMap:

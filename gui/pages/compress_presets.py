@@ -107,9 +107,7 @@ class PresetBar(QWidget):
 
     @Slot()
     def _on_remove(self) -> None:
-        from engine.compression.presets import delete_preset
-
-        task = self._services.host.run(partial(delete_preset, self.box.currentData()), engine=False)
+        task = self._services.host.run(partial(_remove, self.box.currentData()), engine=False)
         task.succeeded.connect(self._load)
         task.failed.connect(self._on_failed)
 
@@ -129,3 +127,9 @@ def _add(name: str, settings: PageSettings) -> None:
     from engine.compression.presets import save_preset
 
     save_preset(as_preset(name, settings))
+
+
+def _remove(name: str) -> None:
+    from engine.compression.presets import delete_preset
+
+    delete_preset(name)

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from engine.compression.settings import EFFORT_PASSES, Target
+from engine.compression.settings import EFFORT_PASSES, EFFORTS, Target
 from gui.controllers.compress_controller import CompressController, CompressState
 from gui.controllers.compress_settings import (
     CODEC_NAMES,
@@ -252,8 +252,6 @@ class CompressSide(QWidget):
                 "times as long; decoding stays as fast"
             )
             return
-        from engine.compression.classic import EFFORTS
-
         efforts = EFFORTS[codec]
         self.effort_box.addItem("As usual", None)
         for effort in range(efforts.low, efforts.high + 1):

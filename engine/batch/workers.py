@@ -198,12 +198,12 @@ class Processes:
                 found += self._replace(number)
                 continue
             if "refused" in message:
-                raise _error_of(message["refused"])
+                raise error_of(message["refused"])
             if "ready" in message:
                 self._ready.add(number)
                 self._false_starts = 0
                 continue
-            event = _event_of(number, message)
+            event = event_of(number, message)
             if event.kind == "done":
                 self._held.pop(number, None)
             found.append(event)
@@ -261,7 +261,8 @@ def _packed(message: dict[str, Any]) -> bytes:
     return json.dumps(message).encode("ascii")
 
 
-def _event_of(number: int, message: dict[str, Any]) -> Event:
+def event_of(number: int, message: dict[str, Any]) -> Event:
+    """The inverse of `plain_of`, told by worker `number`."""
     plain = message.get("result")
     result = None if plain is None else FileResult.from_plain(plain)
     return Event(
@@ -270,12 +271,14 @@ def _event_of(number: int, message: dict[str, Any]) -> Event:
     )  # fmt: skip
 
 
-def _plain_of(event: Event) -> dict[str, Any]:
+def plain_of(event: Event) -> dict[str, Any]:
+    """An event as texts, numbers and tables that can be sent."""
     plain = {name: value for name, value in vars(event).items() if name not in ("worker", "result")}
     return plain | {"result": None if event.result is None else event.result.to_plain()}
 
 
-def _error_of(refused: dict[str, str]) -> LatentStudioError:
+def error_of(refused: dict[str, str]) -> LatentStudioError:
+    """The error that a worker named when it could not start."""
     kind = getattr(errors, refused["kind"], LatentStudioError)
     if not (isinstance(kind, type) and issubclass(kind, LatentStudioError)) or kind is Cancelled:
         kind = LatentStudioError
@@ -329,7 +332,7 @@ def _work(pipe: Connection, settings: dict[str, Any], device: str | None, thread
             task = tasks.get()
             if task is None:
                 return
-            send(_plain_of(do_task(worker, number, task, lambda event: send(_plain_of(event)), cancel)))
+            send(plain_of(do_task(worker, number, task, lambda event: send(plain_of(event)), cancel)))
     except (Cancelled, BrokenPipeError):
         return
 

@@ -41,6 +41,7 @@ class BatchOptions:
         report: CSV file to write at the end.
         overwrite: replace results that exist.
         as_json: print JSON instead of a table.
+        ray: address of a Ray cluster whose machines do the work; None is this one.
     """
 
     out: Path | None = None
@@ -50,6 +51,7 @@ class BatchOptions:
     report: Path | None = None
     overwrite: bool = False
     as_json: bool = False
+    ray: str | None = None
 
 
 def run_batch(photos: Sequence[str], settings: BatchSettings, options: BatchOptions) -> None:
@@ -63,6 +65,11 @@ def run_batch(photos: Sequence[str], settings: BatchSettings, options: BatchOpti
     outcome = Outcome()
     prepared, settings = _prepare(photos, settings, options, outcome)
     shown = _Shown(prepared, outcome)
+    workers = None
+    if options.ray is not None:
+        from engine.batch.ray_workers import RayWorkers
+
+        workers = RayWorkers(settings, options.ray, device_wish(), threads_wish())
     runner = BatchRunner(
         prepared,
         settings,
@@ -71,6 +78,7 @@ def run_batch(photos: Sequence[str], settings: BatchSettings, options: BatchOpti
         threads=threads_wish(),
         report=shown.on_reports,
         progress=shown.on_progress,
+        workers=workers,
     )
     try:
         with shown.bars:

@@ -85,6 +85,10 @@ def compress(
     shard: Annotated[
         str | None, typer.Option(metavar="I/N", help="Do only the I-th of N parts, for several machines.")
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Work on a Ray cluster that sees the same folders: host:port or auto."),
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(metavar="CSV", help="Write a table of all files with sizes, figures and problems.")
     ] = None,
@@ -166,7 +170,7 @@ def compress(
             )
         settings = _with_preset(settings, preset)
     part = None if shard is None else parse_shard(shard)
-    run_batch(photos, settings, BatchOptions(out, jobs, resume, part, report, overwrite, as_json))
+    run_batch(photos, settings, BatchOptions(out, jobs, resume, part, report, overwrite, as_json, ray))
 
 
 def _preparation(crop: str | None, resize: str | None, resample: str) -> Preparation | None:

@@ -24,6 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BAR_MS = 100.0
+MANY = 10_000  # files of a folder that is only listed
 BEAT_MS = 5
 PATIENCE_S = 180.0
 QUIET_S = 0.7
@@ -234,6 +235,12 @@ def use_everything(user: User, folder: Path) -> None:
         user.click(QAbstractButton, "Start the batch")
     user.click(QAbstractButton, "Close the batch and empty its table")
 
+    with user.flow("compress: list 10,000 files"):
+        batch = user.window.pages["compress"].batch
+        user.window.open_paths([folder.parent / "many"])
+        user.until("the rows", lambda: len(batch.rows) == MANY and not batch.listing)
+    user.click(QAbstractButton, "Close the batch and empty its table")
+
     user.page("generate")
     with user.flow("generate: every model"):
         user.choose_all("Model")
@@ -335,7 +342,7 @@ def main() -> int:
 
 
 def _make_photos(folder: Path) -> None:
-    """The bundled samples and one of them as large as a camera's."""
+    """The bundled samples and one of them as large as a camera's; beside them a folder of very many files."""
     import shutil
 
     from PIL import Image
@@ -346,6 +353,11 @@ def _make_photos(folder: Path) -> None:
         shutil.copy(sample, folder)
     with Image.open(samples[0]) as picture:
         picture.convert("RGB").resize(BIG_PHOTO, Image.Resampling.BICUBIC).save(folder / "big.jpg", quality=92)
+    many = folder.parent / "many"
+    for number in range(MANY):
+        part = many / f"{number // 500:02}"
+        part.mkdir(parents=True, exist_ok=True)
+        (part / f"{number:05}.jpg").write_bytes(samples[0].read_bytes()[:2000])
 
 
 def _measure(photos: Path) -> dict[str, list[tuple[float, float]]]:

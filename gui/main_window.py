@@ -151,6 +151,10 @@ class MainWindow(QMainWindow):
         yield
         self._inspector.add_page(entry.key, panel)
         yield
+        complete = getattr(panel, "complete", None)
+        if complete is not None:
+            complete()
+            yield
         self._header.add_page(entry.key, page.page_actions())
         self.pages[entry.key] = page
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,12 +48,14 @@ class PageEntry:
         title: for people.
         icon: name of the icon.
         hint: one sentence for the tooltip.
+        needs: further modules, the largest of those that the page imports, which are read one at a time before it.
     """
 
     key: str
     title: str
     icon: str
     hint: str
+    needs: tuple[str, ...] = ()
 
     @property
     def available(self) -> bool:
@@ -60,17 +63,17 @@ class PageEntry:
         return importlib.util.find_spec(f"gui.pages.{self.key}_page") is not None
 
     @property
-    def modules(self) -> tuple[str, str]:
-        """Names of the modules of its controller and of the page itself."""
-        return f"gui.controllers.{self.key}_controller", f"gui.pages.{self.key}_page"
+    def modules(self) -> tuple[str, ...]:
+        """Names of the modules to read, in order; the last two are those of its controller and of the page itself."""
+        return *self.needs, f"gui.controllers.{self.key}_controller", f"gui.pages.{self.key}_page"
 
     def create(self, services: Services) -> Generator[None, None, Page]:
         """Import and build the page with its controller; yields where the window may see to other things."""
         name = self.key.title().replace("_", "")
-        controllers = importlib.import_module(self.modules[0])
-        yield
-        pages = importlib.import_module(self.modules[1])
-        yield
+        for module in self.modules:
+            importlib.import_module(module)
+            yield
+        controllers, pages = (sys.modules[module] for module in self.modules[-2:])
         controller = getattr(controllers, f"{name}Controller")(services)
         page = getattr(pages, f"{name}Page")(controller, services)
         if controller.parent() is None:
@@ -80,7 +83,19 @@ class PageEntry:
 
 
 PAGES = (
-    PageEntry("compress", "Compress", "compress", "Make photos small with a learned codec"),
+    PageEntry(
+        "compress",
+        "Compress",
+        "compress",
+        "Make photos small with a learned codec",
+        (
+            "engine.compression.settings",
+            "gui.controllers.batch_controller",
+            "gui.widgets.divider_view",
+            "gui.widgets.region_tool",
+            "gui.pages.compress_inspector",
+        ),
+    ),
     PageEntry("generate", "Generate", "generate", "Make pictures by choosing a class"),
     PageEntry("latents", "Latents", "latents", "Explore a latent space with sliders"),
     PageEntry("segment", "Segment", "segment", "Find what is where in a picture"),

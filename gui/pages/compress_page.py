@@ -25,10 +25,8 @@ from gui.controllers.compress_settings import CODEC_NAMES, LEFT, ORIGINAL, OURS,
 from gui.controllers.wording import bytes_short, size_in_pixels
 from gui.pages.actions import make_action
 from gui.pages.clipboard import NOTHING, clipboard_files, clipboard_image
-from gui.pages.compress_inspector import CompressInspector
 from gui.pages.compress_side import side_label
 from gui.pages.samples import sample_paths
-from gui.widgets.batch_panel import BatchPanel
 from gui.widgets.divider_view import DividerView, Part
 from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.inspector_column import prepare_controls
@@ -43,7 +41,9 @@ if TYPE_CHECKING:
 
     from engine.image import Picture
     from gui.controllers.compress_work import Part as CompressedPart
+    from gui.pages.compress_inspector import CompressInspector
     from gui.services.context import Services
+    from gui.widgets.batch_panel import BatchPanel
 
 EXPORT_FILTERS = "PNG, lossless (*.png);;JPEG (*.jpg);;WebP (*.webp);;AVIF (*.avif)"
 OPEN_FILTER = (
@@ -115,6 +115,8 @@ class CompressPage(QWidget):
     @cached_property
     def batch_panel(self) -> BatchPanel:
         """The batch below the picture, built when it is first needed."""
+        from gui.widgets.batch_panel import BatchPanel
+
         panel = BatchPanel(self.batch, self._services)
         panel.start_requested.connect(self._on_batch_start)
         panel.row_opened.connect(self.controller.open_path)
@@ -134,8 +136,10 @@ class CompressPage(QWidget):
     def inspector(self) -> CompressInspector:
         """The panel at the right, built when it is first asked for."""
         if self._inspector is None:
+            from gui.pages.compress_inspector import CompressInspector
+
             self._inspector = CompressInspector(self.controller, self.region, self._services)
-            self._inspector.crop_panel.cropping.connect(self._on_cropping)
+            self._inspector.cropping.connect(self._on_cropping)
             self._inspector.save_wished.connect(self._on_save)
             self._inspector.export_wished.connect(self._on_export)
         return self._inspector

@@ -33,21 +33,21 @@ class InspectorColumn(QStackedWidget):
     def add_page(self, key: str, panel: QWidget) -> None:
         """Take in the panel of a page."""
         prepare_controls(panel)
-        frame = QWidget()
-        column = QVBoxLayout(frame)
-        column.setContentsMargins(16, 12, 16, 16)
-        column.addWidget(panel)
-        layout = panel.layout()
-        if layout is not None:
-            layout.setContentsMargins(0, 0, 0, 0)
-        area = QScrollArea()
+        # From the outside in: every change of a widget's parent goes through the style of all that is below it.
+        area = self._areas[key] = QScrollArea()
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        area.setWidget(frame)
-        self._areas[key] = area
         self.addWidget(area)
+        frame = QWidget()
+        column = QVBoxLayout(frame)
+        column.setContentsMargins(16, 12, 16, 16)
+        area.setWidget(frame)
+        layout = panel.layout()
+        if layout is not None:
+            layout.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(panel)
 
     def show_page(self, key: str) -> None:
         """Show the panel of a page; none of a page that has none yet."""

@@ -205,8 +205,8 @@ def test_saved_file_is_the_one_shown_and_opens_to_the_same_pixels(
     file = page.controller.state.file
     assert file is not None
     np.testing.assert_array_equal(file.picture.pixels, result.encoded.decoded.pixels)
-    assert page.inspector().header.value("Picture") == "144 × 96"
-    assert page.inspector().header.value(SIZE) == bytes_exact(len(result.encoded.data))
+    assert page.inspector().file_panel.header.value("Picture") == "144 × 96"
+    assert page.inspector().file_panel.header.value(SIZE) == bytes_exact(len(result.encoded.data))
     assert page.inspector()._file_section.isVisibleTo(page.inspector())
     assert not page.inspector()._sections[RIGHT].isVisibleTo(page.inspector())
 
@@ -482,10 +482,8 @@ def test_curves_of_the_photo_fill_in_while_nothing_else_is_to_be_done(
 def test_a_point_of_the_plot_is_loaded_into_the_side_of_choice(qtbot: QtBot, page: CompressPage, photo: Path) -> None:
     inspector = page.inspector()
     open_and_wait(qtbot, page, photo)
-    assert inspector.curves_panel is None
     inspector._curves_section.set_expanded(True)
     panel = inspector.curves_panel
-    assert panel is not None
     qtbot.waitUntil(lambda: any(point.codec == "webp" for point in inspector.curves.points), timeout=PATIENCE)
     point = next(point for point in inspector.curves.points if point.codec == "webp")
     panel.side_box.setCurrentIndex(panel.side_box.findData(LEFT))
@@ -513,7 +511,7 @@ def test_an_estimate_is_named_as_one_until_the_exact_figures_are_there(
 
 
 def test_the_crop_is_drawn_on_the_whole_photo(qtbot: QtBot, page: CompressPage, photo: Path) -> None:
-    panel = page.inspector().crop_panel
+    panel = page.inspector().photo.crop_panel
     open_and_wait(qtbot, page, photo)
     QTest.mouseClick(panel.crop_button, Qt.MouseButton.LeftButton)
     assert page.region.mode == "crop"
@@ -542,7 +540,6 @@ def test_what_is_drawn_is_the_focus_and_undo_takes_it_back(qtbot: QtBot, page: C
     open_and_wait(qtbot, page, photo)
     page.inspector()._focus_section.set_expanded(True)
     panel = page.inspector().focus_panel
-    assert panel is not None
     QTest.mouseClick(panel.tools["rectangle"], Qt.MouseButton.LeftButton)
     middle = view.rect().center()
     QTest.mousePress(view, Qt.MouseButton.LeftButton, pos=middle - QPoint(40, 40))
@@ -786,7 +783,7 @@ def test_of_a_large_file_the_preview_is_shown_before_the_picture(
         if state.file is not None and (state.file.complete, bool(state.opening)) not in shown:
             shown.append((state.file.complete, bool(state.opening)))
             assert state.file.picture.pixels.shape == (1000, 1100, 3)
-            assert page.inspector().export_button.isEnabled() == state.file.complete
+            assert page.inspector().file_panel.export_button.isEnabled() == state.file.complete
             assert (controller.decoded_picture() is not None) == state.file.complete
 
     controller.changed.connect(note)
@@ -807,7 +804,7 @@ def test_metadata_is_kept_or_left_out_by_choice(qtbot: QtBot, page: CompressPage
     picture = page.controller.decoded_picture()
     assert picture is not None
     assert b"Camera maker" in (picture.exif or b"")
-    page.inspector().metadata.setChecked(False)
+    page.inspector().photo.metadata.setChecked(False)
     wait_current(qtbot, page)
     picture = page.controller.decoded_picture()
     assert picture is not None

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from engine.image import Picture
+    from gui.controllers.compress_work import FilePart
     from gui.controllers.compress_work import Part as CompressedPart
     from gui.pages.compress_inspector import CompressInspector
     from gui.services.context import Services
@@ -68,8 +69,9 @@ class CompressPage(QWidget):
         self.view = DividerView(background=background, failed=services.notices.error)
         self._pyramids = PyramidShelf(background, self._show_pictures_again, services.notices.error, self)
         self.region = RegionTool(self.view)
-        self._part_images: dict[CompressedPart, Part] = {}
+        self._part_images: dict[CompressedPart | FilePart, Part] = {}
         controller.show_first(self._visible)
+        self.view.transform.changed.connect(controller.view_moved)
         self._cropping = False
         self.view.bits_wanted.connect(self._on_bits_wanted)
         self.codec_boxes = {side: self._codec_box(side) for side in SIDES}
@@ -283,6 +285,7 @@ class CompressPage(QWidget):
             self.view.set_pictures(None, self._pyramid(state.file.picture), None)
             label = f"{state.title}, {bytes_short(len(state.file.data))}"
             self.view.set_labels("", label if state.file.complete else f"{label} · preview")
+            self.view.set_parts(None, self._file_part(state))
             return
         shown: dict[str, Picture | None] = {}
         for side in SIDES:
@@ -304,11 +307,22 @@ class CompressPage(QWidget):
         self.view.set_parts(*self._parts(state))
         self.view.set_labels(side_label(state, LEFT), side_label(state, RIGHT), waiting)
 
+    def _file_part(self, state: CompressState) -> Part | None:
+        """What is in view of a file, as the view takes it, converted once."""
+        part = state.file_part
+        known = self._part_images
+        self._part_images = {} if part is None else {part: known.get(part) or _part_image(part.box, part.picture)}
+        return None if part is None else self._part_images[part]
+
     def _parts(self, state: CompressState) -> tuple[Part | None, Part | None]:
         """The visible parts of both sides as the view takes them, each converted once."""
         parts = {side: state.side(side).part for side in SIDES}
         known = self._part_images
-        self._part_images = {part: known.get(part) or _part_image(part) for part in parts.values() if part is not None}
+        self._part_images = {
+            part: known.get(part) or _part_image(part.box, part.encoded.decoded)
+            for part in parts.values()
+            if part is not None
+        }
         left, right = (None if part is None else self._part_images[part] for part in parts.values())
         return left, right
 
@@ -440,8 +454,8 @@ def _caption(state: CompressState) -> list[str]:
     return [*parts, *source.notes]
 
 
-def _part_image(part: CompressedPart) -> Part:
-    return Part(to_qimage(part.encoded.decoded.pixels), QRect(part.box.x, part.box.y, part.box.width, part.box.height))
+def _part_image(box: Crop, picture: Picture) -> Part:
+    return Part(to_qimage(picture.pixels), QRect(box.x, box.y, box.width, box.height))
 
 
 def _results(state: CompressState) -> tuple[object, ...]:

@@ -120,7 +120,7 @@ class CompressPage(QWidget):
         from gui.widgets.batch_panel import BatchPanel
 
         panel = BatchPanel(self.batch, self._services)
-        panel.start_requested.connect(self._on_batch_start)
+        panel.start_requested.connect(self.batch.start)
         panel.row_opened.connect(self.controller.open_path)
         panel.closed.connect(partial(self._show_batch, False))
         prepare_controls(panel)  # the window did so with the page before this was there
@@ -260,6 +260,7 @@ class CompressPage(QWidget):
     @Slot(object)
     def _show_state(self, state: CompressState) -> None:
         self._show_pictures(state)
+        self.batch.set_order(BatchOrder(state.settings.right, state.settings.shared))
         for side, box in self.codec_boxes.items():
             box.setEnabled(state.file is None)
             box.setCurrentIndex(box.findData(state.settings.side(side).codec))
@@ -415,14 +416,6 @@ class CompressPage(QWidget):
         paths, _ = QFileDialog.getOpenFileNames(self, "Choose photos to compress", self._folder(), OPEN_FILTER)
         if paths:
             self.batch.add_paths(Path(path) for path in paths)
-
-    @Slot()
-    def _on_batch_start(self) -> None:
-        right = self.controller.state.settings.right
-        shared = self.controller.state.settings.shared
-        # The batch has a format and, for others than ours, a quality of its own.
-        quality = right.quality if right.codec == OURS else BatchOrder.quality
-        self.batch.start(BatchOrder(quality, right.model, shared.keep_metadata))
 
     @Slot()
     def _on_batch_rows(self) -> None:

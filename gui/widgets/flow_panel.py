@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 
 class FlowPanel(QWidget):
-    """Places its children one after the other and takes the height that they need.
+    """Places its children that are not hidden one after the other and takes the height that they need.
 
     A layout with height for width would be the usual way, but it makes the window as high as the narrowest panel needs.
     """
@@ -40,7 +40,7 @@ class FlowPanel(QWidget):
 
     def _place(self) -> None:
         left, top, line = 0, 0, 0
-        for member in self._members:
+        for member in (member for member in self._members if not member.isHidden()):
             size = member.sizeHint().expandedTo(member.minimumSize()).boundedTo(member.maximumSize())
             if left > 0 and left + size.width() > self.width():
                 left, top, line = 0, top + line + self._spacing, 0

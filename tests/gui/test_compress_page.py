@@ -20,7 +20,6 @@ from engine.compression.settings import Target
 from engine.image import Picture, open_picture
 from engine.paths import resources, user_folder
 from gui.controllers import compress_lane, compress_work
-from gui.controllers.batch_controller import BatchOrder
 from gui.controllers.compress_controller import CompressController, CompressState
 from gui.controllers.compress_settings import LEFT, OURS, RIGHT, Crop, Focus, SideSettings
 from gui.controllers.compress_work import FilePart, Part
@@ -871,7 +870,8 @@ def test_batch_goes_on_after_a_file_that_fails(
     assert page.batch_panel.table.model().rowCount() == 3
     # A second start retries only what failed, and overwrites nothing.
     shutil.copy(photo, folder / "broken.png")
-    page.batch.start(BatchOrder(quality=10.0))
+    page.controller.set_quality(10.0)
+    page.batch.start()
     qtbot.waitUntil(lambda: not page.batch.running, timeout=PATIENCE)
     assert all(row.state == "done" for row in page.batch.rows)
     assert rows["a.png"].after == (target / "photos" / "a.lsi").stat().st_size
@@ -885,7 +885,7 @@ def test_cancelled_batch_keeps_what_is_done(qtbot: QtBot, page: CompressPage, ph
     page.open_paths(paths)
     qtbot.waitUntil(lambda: len(page.batch.rows) == 30, timeout=PATIENCE)
     page.batch.set_target(tmp_path / "results")
-    page.batch.start(BatchOrder())
+    page.batch.start()
     qtbot.waitUntil(lambda: any(row.state == "done" for row in page.batch.rows), timeout=PATIENCE)
     QTest.mouseClick(page.batch_panel.cancel_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: not page.batch.running, timeout=PATIENCE)

@@ -264,6 +264,11 @@ class GalleryController(QObject):
             there = set(self.state.ids)
             self.select([one for one in self.state.selected if one in there])
 
+    def look_again(self) -> None:
+        """Something was added to the gallery elsewhere: search again. Nothing where it was never shown."""
+        if self.state.ready:
+            self._search()
+
     # Keeping
 
     def keep(self, samples: Iterable[Sample]) -> None:
@@ -276,9 +281,7 @@ class GalleryController(QObject):
 
     @Slot(object)
     def _on_kept(self, _ids: list[int]) -> None:
-        # A gallery that was never looked at need not be searched.
-        if self.state.ready:
-            self._search()
+        self.look_again()
 
     # Selection
 
@@ -313,10 +316,10 @@ class GalleryController(QObject):
     def toggle_star(self, ids: Iterable[int] | None = None) -> None:
         """Give these pictures (the selected ones) a star, or take it from them where all have one."""
         chosen = self._chosen(ids)
-        known = [thumbnail.entry for one in chosen if (thumbnail := self.thumbnails.get(one)) is not None]
-        starred = not (known and all(entry.starred for entry in known))
         if not chosen:
             return
+        known = self._entries(chosen)
+        starred = not (known and all(entry.starred for entry in known))
         self._show_entries([replace(entry, starred=starred) for entry in known])
         self._change(lambda gallery: gallery.star(chosen, starred), self._on_changed)
 
@@ -352,6 +355,15 @@ class GalleryController(QObject):
         if self.state.filters.trashed:
             self._take_away(self.state.ids)
         self._change(_empty_trash, self._on_changed)
+
+    @property
+    def all_starred(self) -> bool:
+        """Whether all selected pictures, as far as they are in memory, have a star."""
+        known = self._entries(self.state.selected)
+        return bool(known) and all(entry.starred for entry in known)
+
+    def _entries(self, ids: Iterable[int]) -> list[GalleryEntry]:
+        return [thumbnail.entry for one in ids if (thumbnail := self.thumbnails.get(one)) is not None]
 
     def _chosen(self, ids: Iterable[int] | None) -> list[int]:
         return list(self.state.selected if ids is None else ids)

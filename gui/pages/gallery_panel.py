@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 PNG_FILTER = "PNG (*.png)"
 MIN_WIDTH = 400
-PREVIEW = 128
+PREVIEW = 112
 TRASH_DAYS = 30  # as engine.generation.gallery has it, whose module is too heavy to import here
 _NOTHING = QImage()
 
@@ -104,7 +104,6 @@ class GalleryPanel(QWidget):
         self._undo_action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         self.addAction(self._undo_action)
         hints = {
-            self._star_action: self.tr("Star or unstar (S)"),
             self._compare_action: self.tr("Compare two pictures: select both, then press (M)"),
             self._restore_action: self.tr("Use model, choice, seed and settings of this picture"),
             self._vary_action: self.tr("Make variations of this picture (V)"),
@@ -116,6 +115,10 @@ class GalleryPanel(QWidget):
         }
         for action, hint in hints.items():
             action.setToolTip(hint)
+        self._star_texts = {
+            True: (self.tr("Unstar"), self.tr("Take the star away (S)")),
+            False: (self.tr("Star"), self.tr("Give a star (S)")),
+        }
         self._one_actions = [self._restore_action, self._vary_action, self._latents_action, self._copy_seed_action]
 
     def _build(self) -> None:
@@ -221,6 +224,14 @@ class GalleryPanel(QWidget):
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         scroll.setWidget(self._told)
+        words = QVBoxLayout()
+        words.setSpacing(4)
+        words.addWidget(self._title)
+        words.addWidget(scroll, 1)
+        upper = QHBoxLayout()
+        upper.setSpacing(12)
+        upper.addWidget(self._preview)
+        upper.addLayout(words, 1)
         buttons = QHBoxLayout()
         buttons.setSpacing(4)
         self._buttons: list[QToolButton] = []
@@ -229,25 +240,18 @@ class GalleryPanel(QWidget):
                 continue  # in the menu only
             button = QToolButton()
             button.setDefaultAction(action)
-            button.setAccessibleName(action.text())
             button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
             buttons.addWidget(button)
             self._buttons.append(button)
         buttons.addStretch(1)
-        words = QVBoxLayout()
-        words.setSpacing(4)
-        words.addWidget(self._title)
-        words.addWidget(scroll, 1)
-        words.addLayout(buttons)
+        # Its height is fixed: the grid must not move under the hand that selects.
         card = QFrame()
         card.setProperty("look", "card")
-        card.setFixedHeight(PREVIEW + 40)
-        row = QHBoxLayout(card)
-        row.setContentsMargins(12, 10, 12, 10)
-        row.setSpacing(12)
-        row.addWidget(self._preview)
-        row.addLayout(words, 1)
+        column = QVBoxLayout(card)
+        column.setContentsMargins(12, 10, 12, 10)
+        column.setSpacing(8)
+        column.addLayout(upper)
+        column.addLayout(buttons)
         return card
 
     def _actions(self) -> list[QAction]:
@@ -315,6 +319,7 @@ class GalleryPanel(QWidget):
         elif self._stack.currentWidget() is not self._compare:
             self._stack.setCurrentWidget(self._grid if state.ids else self._empty)
         self._show_empty()
+        self._details.setVisible(bool(state.ids))
 
     def _show_models(self) -> None:
         state = self.controller.state
@@ -400,52 +405,83 @@ class GalleryPanel(QWidget):
 
     def _show_details(self) -> None:
         state = self.controller.state
-        self._details.setVisible(bool(state.selected))
-        if len(state.selected) > 1:
-            self._title.setText(self.tr("{n} pictures selected").format(n=f"{len(state.selected):,}"))
-            two = self.tr("Compare shows them under a slider, side by side or taking turns.")
-            self._told.setText(two if len(state.selected) == 2 else "")
-            self._preview.show_image(None)
-        elif state.opened:
-            opened = state.opened[0]
-            self._title.setText(self._name(opened.entry))
-            self._told.setText(self._story(opened))
-            self._preview.show_pixels(opened.sample.pixels)
+        self._preview.setVisible(len(state.selected) == 1)
+        self._preview.show_pixels(state.opened[0].sample.pixels if len(state.opened) == 1 else None)
+        if not state.selected:
+            title, text = self.tr("Nothing is selected"), self.tr("Select a picture to see how it was made.")
+        elif len(state.selected) > 2:
+            title = self.tr("{n} pictures selected").format(n=f"{len(state.selected):,}")
+            text = self.tr("Star, export or delete them together.")
+        elif len(state.opened) < len(state.selected):
+            title, text = "", state.problem
+        elif len(state.opened) == 2:
+            title, text = self.tr("Two pictures selected"), self._differences(*state.opened)
         else:
-            self._title.setText("")
-            self._told.setText(state.problem)
-            self._preview.show_image(None)
-        self._preview.setVisible(len(state.selected) < 2)
+            title, text = self._name(state.opened[0].entry), self._story(state.opened[0])
+        self._title.setText(title)
+        self._told.setText(text)
 
     def _story(self, opened: Opened) -> str:
         """How a picture came to be, in words."""
         latent, entry = opened.sample.latent, opened.entry
         height, width = opened.sample.pixels.shape[:2]
-        weights = latent.weights_sha256[:8]
-        lines = [
-            self.tr("Made by {model} (weights {weights}) on {when}, {width} × {height} pixels.").format(
-                model=latent.model, weights=weights or "?", when=_moment(entry), width=width, height=height
-            )
-        ]
+        made = self.tr("Made by {model} on {when}, {width} × {height} pixels.")
+        lines = [made.format(model=latent.model, when=_moment(entry), width=width, height=height)]
         if latent.attributes:
-            chosen = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in latent.attributes.items())
-            lines.append(self.tr("Shows {chosen}.").format(chosen=chosen))
-        if latent.seed is None:
-            how = self.tr("A point of the latent space that was set by hand or encoded from a picture")
-        else:
-            how = self.tr("Drawn with seed {seed}, temperature {t:.2f}").format(seed=latent.seed, t=latent.temperature)
-        space = self.tr("style space") if latent.space == "style" else self.tr("raw latent space")
-        lines.append(self.tr("{how}: {n} numbers in the {space}.").format(how=how, n=len(latent.values), space=space))
+            lines.append(f"{_choice(latent)}.")
+        settings = f"{', '.join(self._settings(latent))}."
+        lines.append(settings[0].upper() + settings[1:])
         if entry.trashed is not None:
             lines.append(self.tr("Deleted on {day}.").format(day=entry.trashed.isoformat()))
-        lines.append(self.tr("File {name}").format(name=entry.path.name))
+        weights = latent.weights_sha256[:8] or self.tr("unknown")
+        lines.append(self.tr("Weights {weights}, file {file}").format(weights=weights, file=entry.path.name))
         return "\n".join(lines)
+
+    def _settings(self, latent: Latent) -> list[str]:
+        """What a picture was drawn with, besides its model and attributes."""
+        parts = [self.tr("set by hand or encoded from a picture")]
+        if latent.seed is not None:
+            parts = [self.tr("seed {seed}").format(seed=latent.seed)]
+        parts.append(self.tr("temperature {t:.2f}").format(t=latent.temperature))
+        if latent.prior == "normal":
+            parts.append(self.tr("drawn from N(0, I)"))
+        elif latent.guidance != 1.0:
+            parts.append(self.tr("strength {g:.2f}").format(g=latent.guidance))
+        for mix in latent.mix:
+            parts.append(self.tr("mixed with {share:.0%} {value}").format(share=mix.weight, value=mix.value))
+        if latent.diversity:
+            parts.append(self.tr("diversity {d:.2f}").format(d=latent.diversity))
+        space = self.tr("style") if latent.space == "style" else self.tr("raw")
+        parts.append(self.tr("{n} numbers in {space} space").format(n=len(latent.values), space=space))
+        return parts
+
+    def _differences(self, first: Opened, second: Opened) -> str:
+        """What two pictures do not have in common, in words."""
+        one, other = first.sample.latent, second.sample.latent
+        lines = []
+        if one.model != other.model:
+            lines.append(self.tr("Model: {a} and {b}").format(a=one.model, b=other.model))
+        names = list(dict.fromkeys([*one.attributes, *other.attributes]))
+        pairs = {name: (one.attributes.get(name, "—"), other.attributes.get(name, "—")) for name in names}
+        differing = [f"{_words(name)}: {a} / {b}" for name, (a, b) in pairs.items() if a != b]
+        if differing:
+            lines.append(self.tr("Differ in {what}.").format(what=", ".join(differing)))
+        elif names:
+            lines.append(self.tr("Both show {what}.").format(what=_choice(one)))
+        a, b = self._settings(one), self._settings(other)
+        unlike = [" / ".join(pair) for pair in zip(a, b, strict=False) if pair[0] != pair[1]]
+        if unlike or len(a) != len(b):
+            lines.append(self.tr("Drawn with {what}.").format(what=", ".join(unlike or [*a, "/", *b])))
+        return "\n".join(lines) or self.tr("They were made in the same way.")
 
     def _show_actions(self) -> None:
         state = self.controller.state
         number, trashed, one = len(state.selected), state.filters.trashed, self._latent is not None
         for action in (self._star_action, self._export_action, self._sheet_action):
             action.setEnabled(number > 0)
+        text, hint = self._star_texts[self.controller.all_starred]
+        self._star_action.setText(text)
+        self._star_action.setToolTip(hint)
         for action in self._one_actions:
             action.setEnabled(one)
             action.setVisible(not trashed)
@@ -459,6 +495,7 @@ class GalleryPanel(QWidget):
         self._delete_action.setEnabled(not trashed and number > 0)
         for button in self._buttons:
             button.setVisible(button.defaultAction().isVisible())
+            button.setAccessibleName(button.defaultAction().text())
 
     @property
     def _latent(self) -> Latent | None:
@@ -579,6 +616,17 @@ class GalleryPanel(QWidget):
             named.append(self.tr("… and {n} more").format(n=f"{more:,}"))
         title = self.tr("Not pictures of the gallery")
         self._services.notices.info("\n".join(named), title=title)
+
+
+def _words(name: str) -> str:
+    """An attribute's name for people."""
+    return name.replace("_", " ")
+
+
+def _choice(latent: Latent) -> str:
+    """The attributes of a picture for people."""
+    text = ", ".join(f"{_words(name)}: {value}" for name, value in latent.attributes.items())
+    return text[:1].upper() + text[1:]
 
 
 def _moment(entry: GalleryEntry) -> str:

@@ -203,8 +203,6 @@ class GalleryView(PictureGrid):
         super().__init__(self._ids, parent, multiple=True, name=name)
         self.setItemDelegate(_GalleryDelegate(self))
         self.column = 112
-        # The scroll bar is always there: the columns would jump with the first picture that does not fit.
-        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         self.verticalScrollBar().valueChanged.connect(self._look_soon)
         self.verticalScrollBar().rangeChanged.connect(self._look_soon)
         self._looking = QTimer(self)
@@ -254,7 +252,7 @@ class GalleryView(PictureGrid):
     def rows_in_view(self) -> range:
         """Numbers of the rows that are at least partly in view."""
         cell, count = self.cell_size(), self._ids.rowCount()
-        columns = max(1, self._room() // cell.width())
+        columns = max(1, self.viewport().width() // cell.width())
         first = self.verticalScrollBar().value() // cell.height()
         last = (self.verticalScrollBar().value() + self.viewport().height()) // cell.height()
         return range(min(count, first * columns), min(count, (last + 1) * columns))
@@ -276,12 +274,9 @@ class GalleryView(PictureGrid):
         else:
             super().wheelEvent(event)
 
-    def _room(self) -> int:
-        return self.viewport().width()
-
     def _fit(self) -> None:
-        """Make the columns fill the width."""
-        room = self._room()
+        """Make the columns fill the width that a scroll bar leaves: they must not jump when it comes."""
+        room = self.width() - self.verticalScrollBar().sizeHint().width() - 4
         columns = max(1, room // self.column)
         side = max(16, room // columns - 2 * MARGIN)
         if side != self.thumbnail_side:

@@ -508,7 +508,7 @@ class GalleryPanel(QWidget):
     def _on_grid_selection(self) -> None:
         self.controller.select(self._grid.selected_ids())
 
-    def _on_menu(self, _row: int, position: QPoint) -> None:
+    def _on_menu(self, position: QPoint) -> None:
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.addActions([action for action in self._actions() if action.isVisible()])
@@ -569,8 +569,9 @@ class GalleryPanel(QWidget):
             QGuiApplication.clipboard().setText(str(latent.seed))
             self._services.notices.info(self.tr("Seed {seed} copied.").format(seed=latent.seed))
 
-    def _on_open(self, row: int) -> None:
-        self._grid.select_row(row)
+    @Slot(object)
+    def _on_open(self, id: int) -> None:
+        self.controller.select([id])
         self._show_compare()
 
     def _on_compare(self) -> None:

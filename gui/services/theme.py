@@ -478,7 +478,7 @@ QAbstractItemView {
 }
 QTableView::item, QTreeView::item { padding: 3px 6px; }
 QAbstractItemView:focus { border-color: @accent; }
-PictureGrid { background: transparent; border: none; border-radius: 0; }
+FlowGrid, GalleryView { background: transparent; border: none; border-radius: 0; }
 QHeaderView { background: transparent; border: none; border-radius: 0; }
 QHeaderView::section {
     background: @panel; color: @muted; border: none; border-bottom: 1px solid @border; padding: 6px;

@@ -291,12 +291,15 @@ class GalleryController(QObject):
         if chosen == self.state.selected:
             return
         self.state.selected, self.state.opened, self.state.problem = chosen, (), ""
+        self._read_selected()
+        self.selection_changed.emit()
+
+    def _read_selected(self) -> None:
         self._opening += 1
-        if 1 <= len(chosen) <= 2:
-            task = self._run(READING_LANE, partial(_open, chosen, self._opening))
+        if 1 <= len(self.state.selected) <= 2:
+            task = self._run(READING_LANE, partial(_open, self.state.selected, self._opening))
             task.succeeded.connect(self._on_opened)
             task.failed.connect(self._on_opening_failed)
-        self.selection_changed.emit()
 
     @Slot(object)
     def _on_opened(self, answer: tuple[int, tuple[Opened, ...]]) -> None:
@@ -321,7 +324,7 @@ class GalleryController(QObject):
         known = self._entries(chosen)
         starred = not (known and all(entry.starred for entry in known))
         self._show_entries([replace(entry, starred=starred) for entry in known])
-        self._change(lambda gallery: gallery.star(chosen, starred), self._on_changed)
+        self._change(lambda gallery: gallery.star(chosen, starred), self._on_starred)
 
     def delete(self, ids: Iterable[int] | None = None) -> None:
         """Move these pictures (the selected ones) to the trash, and offer to undo it."""
@@ -382,6 +385,12 @@ class GalleryController(QObject):
         self.state.opened = tuple(replace(one, entry=by_id.get(one.entry.id, one.entry)) for one in self.state.opened)
         self.entries_changed.emit(list(by_id))
         self.selection_changed.emit()
+
+    @Slot(object)
+    def _on_starred(self, _ids: list[int]) -> None:
+        # The star is a part of the file's name.
+        self._read_selected()
+        self._search()
 
     @Slot(object)
     def _on_deleted(self, ids: list[int]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPoint, QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtCore import QMimeData, QPoint, QSignalBlocker, Qt, QUrl, Signal, Slot
 from PySide6.QtGui import QAction, QGuiApplication, QImage, QKeySequence, QShowEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QProgressBar,
     QPushButton,
     QScrollArea,
+    QSlider,
     QStackedWidget,
     QToolButton,
     QVBoxLayout,
@@ -33,7 +34,7 @@ from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.empty_state import EmptyState
 from gui.widgets.file_dialogs import ask_folder, ask_save
 from gui.widgets.flow_panel import FlowPanel
-from gui.widgets.gallery_view import Cell, GalleryView, Provider
+from gui.widgets.gallery_view import MAX_COLUMN, MIN_COLUMN, Cell, GalleryView, Provider
 from gui.widgets.picture_view import PictureView
 from gui.widgets.qimage import to_qimage
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 PNG_FILTER = "PNG (*.png)"
 MIN_WIDTH = 400
 PREVIEW = 112
+SETTINGS = "gallery"  # key of what the panel remembers
 TRASH_DAYS = 30  # as engine.generation.gallery has it, whose module is too heavy to import here
 _NOTHING = QImage()
 
@@ -92,6 +94,7 @@ class GalleryPanel(QWidget):
         self._restore_action = act(self, theme, self.tr("Use these settings"), "reset", self._on_restore_settings)
         self._vary_action = act(self, theme, self.tr("Vary"), "dice", self._on_vary, "V")
         self._latents_action = act(self, theme, self.tr("Open in Latents"), "latents", self._on_open_in_latents)
+        self._copy_action = act(self, theme, self.tr("Copy"), "copy", self._on_copy, QKeySequence.StandardKey.Copy)
         self._copy_seed_action = act(self, theme, self.tr("Copy seed"), "copy", self._on_copy_seed)
         self._export_action = act(self, theme, self.tr("Export…"), "export", self._on_export, "E")
         self._sheet_action = act(self, theme, self.tr("Export as one sheet…"), "grid", self._on_export_sheet)
@@ -101,8 +104,6 @@ class GalleryPanel(QWidget):
         self._undo_action = act(
             self, theme, self.tr("Undo the last deletion"), "undo", self.controller.undo, QKeySequence.StandardKey.Undo
         )
-        self._undo_action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        self.addAction(self._undo_action)
         hints = {
             self._compare_action: self.tr("Compare two pictures: select both, then press (M)"),
             self._restore_action: self.tr("Use model, choice, seed and settings of this picture"),
@@ -119,7 +120,9 @@ class GalleryPanel(QWidget):
             True: (self.tr("Unstar"), self.tr("Take the star away (S)")),
             False: (self.tr("Star"), self.tr("Give a star (S)")),
         }
-        self._one_actions = [self._restore_action, self._vary_action, self._latents_action, self._copy_seed_action]
+        self._one_actions = [
+            self._restore_action, self._vary_action, self._latents_action, self._copy_action, self._copy_seed_action,
+        ]  # fmt: skip
 
     def _build(self) -> None:
         provider = Provider(self._cell, self._words, self.controller.thumbnails.want)
@@ -127,11 +130,14 @@ class GalleryPanel(QWidget):
         self._grid.selection_changed.connect(self._on_grid_selection)
         self._grid.opened.connect(self._on_open)
         self._grid.menu_requested.connect(self._on_menu)
-        for action in self._actions():
+        for action in (*self._actions(), self._undo_action):
             # Single letters are keys of the grid only; in the search field they are letters.
             action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
             self._grid.addAction(action)
-        self._empty = EmptyState("image", "", "")
+        stored = self._services.settings.page(SETTINGS).get("column")
+        if isinstance(stored, int):
+            self._grid.set_column(stored)
+        self._empty = EmptyState("image", "", "", text_width=320)
         self._compare = CompareView(partial(self._services.host.run, engine=False), self._services.notices.error)
         self._compare.left.connect(self._on_compare_left)
         self._stack = QStackedWidget()
@@ -150,7 +156,7 @@ class GalleryPanel(QWidget):
     def _build_search(self) -> QWidget:
         theme = self._services.theme
         self._search = QLineEdit()
-        self._search.setPlaceholderText(self.tr("Search: class, model or seed"))
+        self._search.setPlaceholderText(self.tr("Class, model or seed"))
         self._search.setAccessibleName(self.tr("Search the gallery"))
         self._search.setToolTip(self.tr("Words of the class or the model, or the whole seed; all must fit"))
         self._search.setClearButtonEnabled(True)
@@ -197,6 +203,14 @@ class GalleryPanel(QWidget):
         self._progress.setTextVisible(False)
         self._progress.setAccessibleName(self.tr("Reading the gallery"))
         self._progress.setFixedWidth(120)
+        self._size = QSlider(Qt.Orientation.Horizontal)
+        self._size.setRange(MIN_COLUMN, MAX_COLUMN)
+        self._size.setValue(self._grid.column)
+        self._size.setFixedWidth(80)
+        self._size.setAccessibleName(self.tr("Size of the pictures"))
+        self._size.setToolTip(self.tr("Size of the pictures (Ctrl and the wheel)"))
+        self._size.valueChanged.connect(self._on_size)
+        self._grid.column_changed.connect(self._size.setValue)
         self._notes = QWidget()
         row = QHBoxLayout(self._notes)
         row.setContentsMargins(2, 0, 0, 0)
@@ -205,6 +219,7 @@ class GalleryPanel(QWidget):
         row.addWidget(self._progress)
         row.addWidget(self._skipped)
         row.addWidget(self._empty_trash)
+        row.addWidget(self._size)
         return self._notes
 
     def _build_details(self) -> QWidget:
@@ -218,25 +233,30 @@ class GalleryPanel(QWidget):
         self._told.setAlignment(Qt.AlignmentFlag.AlignTop)
         self._told.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._told.setProperty("look", "muted")
+        self._told.setContentsMargins(0, 0, 8, 0)
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         scroll.setWidget(self._told)
-        words = QVBoxLayout()
+        told = QWidget()
+        # The height of the card stays the same: the grid must not move under the hand that selects.
+        told.setFixedHeight(PREVIEW)
+        words = QVBoxLayout(told)
+        words.setContentsMargins(0, 0, 0, 0)
         words.setSpacing(4)
         words.addWidget(self._title)
         words.addWidget(scroll, 1)
         upper = QHBoxLayout()
         upper.setSpacing(12)
         upper.addWidget(self._preview)
-        upper.addLayout(words, 1)
+        upper.addWidget(told, 1)
         buttons = QHBoxLayout()
         buttons.setSpacing(4)
         self._buttons: list[QToolButton] = []
         for action in self._actions():
-            if action in (self._copy_seed_action, self._sheet_action):
+            if action in (self._copy_action, self._copy_seed_action, self._sheet_action):
                 continue  # in the menu only
             button = QToolButton()
             button.setDefaultAction(action)
@@ -244,7 +264,6 @@ class GalleryPanel(QWidget):
             buttons.addWidget(button)
             self._buttons.append(button)
         buttons.addStretch(1)
-        # Its height is fixed: the grid must not move under the hand that selects.
         card = QFrame()
         card.setProperty("look", "card")
         column = QVBoxLayout(card)
@@ -258,7 +277,7 @@ class GalleryPanel(QWidget):
         """Everything that can be done with the selected pictures, in the order of the buttons."""
         return [
             self._star_action, self._restore_action, self._vary_action, self._latents_action, self._compare_action,
-            self._copy_seed_action, self._export_action, self._sheet_action, self._take_back_action,
+            self._copy_action, self._copy_seed_action, self._export_action, self._sheet_action, self._take_back_action,
             self._delete_action, self._destroy_action,
         ]  # fmt: skip
 
@@ -505,6 +524,10 @@ class GalleryPanel(QWidget):
 
     # What the person does
 
+    def _on_size(self, width: int) -> None:
+        self._grid.set_column(width)
+        self._services.settings.set_page(SETTINGS, column=width)
+
     def _on_grid_selection(self) -> None:
         self.controller.select(self._grid.selected_ids())
 
@@ -563,6 +586,15 @@ class GalleryPanel(QWidget):
         if self._latent is not None:
             self.latents_wanted.emit(self._latent)
 
+    def _on_copy(self) -> None:
+        """The file for file managers and for this program, the picture for all others."""
+        opened = self.controller.state.opened
+        if len(opened) == 1:
+            data = QMimeData()
+            data.setUrls([QUrl.fromLocalFile(str(opened[0].entry.path))])
+            data.setImageData(to_qimage(opened[0].sample.pixels))
+            QGuiApplication.clipboard().setMimeData(data)
+
     def _on_copy_seed(self) -> None:
         latent = self._latent
         if latent is not None and latent.seed is not None:
@@ -592,6 +624,8 @@ class GalleryPanel(QWidget):
             self._compare.show_two(*shown)
         elif len(shown) == 1:
             self._compare.show_one(*shown[0])
+        else:
+            self._compare.show_nothing()
 
     @Slot()
     def _on_compare_left(self) -> None:

@@ -25,8 +25,11 @@ from PySide6.QtCore import (
     Slot,
 )
 from PySide6.QtGui import (
+    QAction,
     QGuiApplication,
     QImage,
+    QKeyEvent,
+    QKeySequence,
     QMouseEvent,
     QPainter,
     QPainterPath,
@@ -210,13 +213,18 @@ class GalleryView(QListView):
         thumbnail_side: length of the square for a picture, in logical pixels; follows from width and `column`.
         column: wanted width of a column in logical pixels.
 
+    While the keyboard is here, the keys of the actions added to the view belong to them, whatever they mean elsewhere
+    in the window.
+
     Signals:
         selection_changed(): ask `selected_ids`.
+        column_changed(int): the wheel with Ctrl made the columns wider or narrower.
         opened(object): double click or Enter on the picture of this id.
         menu_requested(QPoint): right click or menu key on a picture, with the global position.
     """
 
     selection_changed = Signal()
+    column_changed = Signal(int)
     opened = Signal(object)
     menu_requested = Signal(QPoint)
 
@@ -503,6 +511,27 @@ class GalleryView(QListView):
         if self.indexAt(position).isValid():
             self.menu_requested.emit(self.viewport().mapToGlobal(position))
 
+    # Keys
+
+    def event(self, event: QEvent) -> bool:
+        # Accepted here, a key comes to keyPressEvent; otherwise an action of the page with the same key would have it.
+        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent) and self._action_of(event):
+            event.accept()
+            return True
+        return super().event(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        action = self._action_of(event)
+        if action is None:
+            super().keyPressEvent(event)
+        elif not event.isAutoRepeat():
+            action.trigger()
+
+    def _action_of(self, event: QKeyEvent) -> QAction | None:
+        keys = QKeySequence(event.keyCombination())
+        own = (action for action in self.actions() if action.isEnabled() and action.isVisible())
+        return next((action for action in own if keys in action.shortcuts()), None)
+
     # Coming into view
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -519,6 +548,7 @@ class GalleryView(QListView):
     def wheelEvent(self, event: QWheelEvent) -> None:
         if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
             self.set_column(self.column + (16 if event.angleDelta().y() > 0 else -16))
+            self.column_changed.emit(self.column)
             event.accept()
         else:
             super().wheelEvent(event)

@@ -350,6 +350,9 @@ QLineEdit:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled, QComboBox:disabl
 }
 QSpinBox, QDoubleSpinBox { padding: 1px 2px 1px 8px; }
 QSpinBox:focus, QDoubleSpinBox:focus { padding: 0 1px 0 7px; }
+QLineEdit QToolButton, QLineEdit QToolButton:hover, QLineEdit QToolButton:pressed {
+    background: transparent; border: none; padding: 0; min-height: 0;
+}
 QAbstractSpinBox QLineEdit, QAbstractSpinBox QLineEdit:focus {
     border: none; background: transparent; padding: 2px 6px; min-height: 18px;
 }
@@ -444,6 +447,13 @@ QPushButton[look="status"] {
 }
 QPushButton[look="status"]:hover { background: @hover; color: @text; }
 QPushButton[look="status"]:focus { border: 1px solid @accent; }
+QPushButton[look="chip"] {
+    background: transparent; border: 1px solid @border; border-radius: 12px; padding: 2px 10px; min-height: 18px;
+    font-size: 9pt;
+}
+QPushButton[look="chip"]:hover { background: @hover; }
+QPushButton[look="chip"]:checked { background: @accent_soft; border-color: @accent; color: @accent; }
+QPushButton[look="chip"]:focus { border: 2px solid @accent; padding: 1px 9px; }
 QPushButton[look="search"] { background: @panel; border: 1px solid @border; color: @muted; padding: 5px 14px 5px 10px; }
 QPushButton[look="search"]:hover { border-color: @border_strong; color: @text; }
 QPushButton[look="search"]:focus { border: 2px solid @accent; padding: 4px 13px 4px 9px; }
@@ -477,7 +487,7 @@ QAbstractItemView {
 }
 QTableView::item, QTreeView::item { padding: 3px 6px; }
 QAbstractItemView:focus { border-color: @accent; }
-FlowGrid { background: transparent; border: none; border-radius: 0; }
+FlowGrid, GalleryView { background: transparent; border: none; border-radius: 0; }
 QHeaderView { background: transparent; border: none; border-radius: 0; }
 QHeaderView::section {
     background: @panel; color: @muted; border: none; border-bottom: 1px solid @border; padding: 6px;

@@ -25,6 +25,14 @@ class FlowPanel(QWidget):
         self._members.append(member)
         self._place()
 
+    def clear(self) -> None:
+        """Take all widgets away and delete them."""
+        for member in self._members:
+            member.hide()
+            member.deleteLater()
+        self._members = []
+        self._place()
+
     def sizeHint(self) -> QSize:
         return QSize(480, self.height())
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from PySide6.QtCore import QEvent, QPoint, QRect, QSize
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
@@ -17,12 +19,20 @@ class FlowPanel(QWidget):
         super().__init__(parent)
         self._spacing = spacing
         self._members: list[QWidget] = []
+        self._left_out: set[QWidget] = set()
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
 
     def add(self, member: QWidget) -> None:
         """Put a widget at the end."""
         member.setParent(self)
         self._members.append(member)
+        self._place()
+
+    def leave_out(self, members: Collection[QWidget]) -> None:
+        """Hide these, and close the gaps; the others are shown."""
+        self._left_out = set(members)
+        for member in self._members:
+            member.setVisible(member not in self._left_out)
         self._place()
 
     def sizeHint(self) -> QSize:
@@ -41,6 +51,8 @@ class FlowPanel(QWidget):
     def _place(self) -> None:
         left, top, line = 0, 0, 0
         for member in self._members:
+            if member in self._left_out:
+                continue
             size = member.sizeHint().expandedTo(member.minimumSize()).boundedTo(member.maximumSize())
             if left > 0 and left + size.width() > self.width():
                 left, top, line = 0, top + line + self._spacing, 0

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from engine.errors import LatentStudioError
 from gui.controllers import generate_work as work
+from gui.controllers.generate_dropped import GenerateDropped
 from gui.controllers.generate_edits import GenerateEdits
 from gui.controllers.generate_export import GenerateExport
 from gui.controllers.generate_keeping import GenerateKeeping
@@ -24,18 +24,17 @@ from gui.controllers.generate_settings import (
     MAX_SEED,
     GenerateSettings,
     MixWish,
+    Prior,
     choice_words,
     settings_of,
 )
 from gui.controllers.generate_sheets import Sheet, SheetShelf
+from gui.controllers.generate_tiles import GenerateTiles
 from gui.controllers.history import History
 from gui.services.context import Services
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from engine.generation import Generator, Latent, Sample
-    from engine.image import Picture
     from engine.models.card import Attribute, ModelCard
     from engine.progress import Progress
 
@@ -53,23 +52,17 @@ class GenerateState:
         models: cards of the models at hand.
         settings: of the next grid.
         attributes: what can be chosen with the model in use.
-        tiles: (H, W, 3) uint8 pictures by attribute and value, as far as they are drawn.
-        model_pictures: (H, W, 3) uint8 by name of a model; None where it is not drawn yet, or cannot be.
         seeds: those that grids were made of, newest first.
         shelf: the grids.
         loading: a model is being loaded.
-        provenance: what the picture tells of itself that was dropped, until it is closed.
     """
 
     models: tuple[ModelCard, ...] = ()
     settings: GenerateSettings = field(default_factory=GenerateSettings)
     attributes: tuple[Attribute, ...] = ()
-    tiles: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
-    model_pictures: dict[str, np.ndarray | None] = field(default_factory=dict)
     seeds: list[int] = field(default_factory=list)
     shelf: SheetShelf = field(default_factory=SheetShelf)
     loading: bool = True
-    provenance: work.Provenance | None = None
 
     @property
     def model(self) -> str:
@@ -95,10 +88,16 @@ class GenerateState:
 class GenerateController(QObject):
     """Generates samples by class and attribute.
 
+    Attributes:
+        state: what is shown.
+        tiles, dropped, edits, nearest, keeping, own, export: the parts of the page, each with signals of its own.
+        queue: grids and exports that were asked for.
+        generators: the models in memory.
+        progress: of what is being made beside the queue, or None.
+
     Signals:
-        models_changed(): the list of models, or their pictures.
-        model_changed(): another model is in use: attributes, choice and tiles are new.
-        tiles_changed(str): pictures of the values of an attribute arrived.
+        models_changed(): the list of models.
+        model_changed(): another model is in use: attributes and choice are new.
         settings_changed(): any setting, or what can be undone.
         samples_reset(): another grid is in view, or this one changed as a whole.
         sample_added(int): a sample was put at this index.
@@ -106,14 +105,11 @@ class GenerateController(QObject):
         selection_changed(): another sample is selected.
         busy_changed(bool): samples are being made.
         progressed(): what is being made beside the queue has come further, see `progress`.
-        provenance_changed(): a picture that was made here was dropped, or its card closed.
-        picture_opened(object): a `Picture` that was not made here was dropped.
         latent_wanted(object): the `Latent` of a sample shall be opened in the latent explorer.
     """
 
     models_changed = Signal()
     model_changed = Signal()
-    tiles_changed = Signal(str)
     settings_changed = Signal()
     samples_reset = Signal()
     sample_added = Signal(int)
@@ -121,8 +117,6 @@ class GenerateController(QObject):
     selection_changed = Signal()
     busy_changed = Signal(bool)
     progressed = Signal()
-    provenance_changed = Signal()
-    picture_opened = Signal(object)
     latent_wanted = Signal(object)
 
     def __init__(self, services: Services, parent: QObject | None = None) -> None:
@@ -132,6 +126,8 @@ class GenerateController(QObject):
         self.generators = work.Generators()
         self.progress: Progress | None = None
         self.queue = GenerateQueue(services, self)
+        self.tiles = GenerateTiles(self)
+        self.dropped = GenerateDropped(self)
         self.edits = GenerateEdits(self)
         self.nearest = GenerateNearest(self)
         self.keeping = GenerateKeeping(self)
@@ -169,7 +165,9 @@ class GenerateController(QObject):
 
     def activate(self) -> None:
         """The page is shown: look which models are at hand; the first time, load one and fill the grid."""
-        self._run(work.list_cards, self._on_models)
+        task = self.services.host.run(work.list_cards)
+        task.succeeded.connect(self._on_models)
+        task.failed.connect(self._on_failed)
 
     def choose_model(self, name: str) -> None:
         """Load another model; the samples shown stay until new ones arrive."""
@@ -203,7 +201,6 @@ class GenerateController(QObject):
         self.generators.put(loaded.generator)
         state.loading = False
         state.attributes = tuple(loaded.generator.attributes)
-        state.tiles = {}
         after = loaded.restore or replace(before, choice={}, mix=None)
         state.settings = replace(after, model=loaded.generator.card.name).fitting(state.attributes)
         if before.model and before != state.settings and self._undoing is None:
@@ -212,7 +209,7 @@ class GenerateController(QObject):
         self.model_changed.emit()
         self.settings_changed.emit()
         self.follow()
-        self._draw_next_tiles()
+        self.tiles.start()
 
     @Slot(object)
     def _on_load_failed(self, error: LatentStudioError) -> None:
@@ -220,42 +217,6 @@ class GenerateController(QObject):
         self._undoing = None
         self.services.notices.error(error, self.tr("The model cannot be loaded"))
         self.model_changed.emit()
-
-    def _draw_next_tiles(self) -> None:
-        """One attribute after the other, so that other requests get their turn in between; then the models."""
-        generator, state = self._generator, self.state
-        if generator is None:
-            return
-        for attribute in state.attributes:
-            if attribute.name not in state.tiles:
-                self._run(partial(work.draw_tiles, generator, attribute.name), self._on_tiles)
-                return
-        for card in state.models:
-            if card.name not in state.model_pictures:
-                # Before it is there: a model that cannot be drawn is not tried again.
-                state.model_pictures[card.name] = None
-                task = self.services.host.run(partial(work.draw_model_picture, card.name))
-                task.succeeded.connect(self._on_model_picture)
-                task.failed.connect(self._on_no_model_picture)
-                return
-
-    @Slot(object)
-    def _on_tiles(self, tiles: work.Tiles) -> None:
-        if tiles.model == self.state.model:
-            self.state.tiles[tiles.attribute] = tiles.pictures
-            self.tiles_changed.emit(tiles.attribute)
-            self._draw_next_tiles()
-
-    @Slot(object)
-    def _on_model_picture(self, drawn: tuple[str, np.ndarray]) -> None:
-        self.state.model_pictures[drawn[0]] = drawn[1]
-        self.models_changed.emit()
-        self._draw_next_tiles()
-
-    @Slot(object)
-    def _on_no_model_picture(self, _error: LatentStudioError) -> None:
-        # Choosing the model says what is wrong with it.
-        self._draw_next_tiles()
 
     # Settings
 
@@ -283,7 +244,7 @@ class GenerateController(QObject):
         """How far a grid is spread over the styles, 0..1."""
         self._change(replace(self.state.settings, diversity=diversity), "diversity")
 
-    def set_prior(self, prior: str) -> None:
+    def set_prior(self, prior: Prior) -> None:
         """Draw through the flow, FLOW, or straight from N(0, I), NORMAL."""
         self._change(replace(self.state.settings, prior=prior), at_once=True)
 
@@ -616,60 +577,6 @@ class GenerateController(QObject):
         sample = self.selected_sample
         if sample is not None:
             self.latent_wanted.emit(sample.latent)
-
-    # Pictures from outside
-
-    def open_file(self, path: Path) -> None:
-        """A picture made here tells where it comes from and can be restored; any other is taken as one's own."""
-        task = self.services.host.run(partial(work.read_dropped, path), engine=False)
-        task.succeeded.connect(self._on_file_read)
-        task.failed.connect(self._on_failed)
-
-    @Slot(object)
-    def _on_file_read(self, found: work.Provenance | Picture) -> None:
-        if isinstance(found, work.Provenance):
-            self.state.provenance = found
-            self.provenance_changed.emit()
-        else:
-            self.picture_opened.emit(found)
-
-    def restore_dropped(self) -> None:
-        """Restore everything that the dropped picture was made with."""
-        provenance = self.state.provenance
-        if provenance is not None and self.restore(provenance.latent):
-            self.close_provenance()
-
-    def show_dropped(self) -> None:
-        """Draw the dropped picture again and put it into a grid of its own; the settings stay."""
-        provenance = self.state.provenance
-        if provenance is not None:
-            latent, name = provenance.latent, provenance.path.name
-            self._run(lambda: work.draw(self.generators.of(latent), latent), partial(self._on_drawn, name))
-            self.close_provenance()
-
-    def _on_drawn(self, name: str, sample: Sample) -> None:
-        self.open_sheet(Sheet(name, [sample]))
-
-    def take_dropped_as_own(self) -> None:
-        """Treat the dropped picture like any other."""
-        provenance = self.state.provenance
-        if provenance is not None:
-            self.picture_opened.emit(provenance.picture)
-            self.close_provenance()
-
-    def close_provenance(self) -> None:
-        """Leave the dropped picture be."""
-        self.state.provenance = None
-        self.provenance_changed.emit()
-
-    def open_picture(self, picture: Picture) -> None:
-        """A picture that was pasted is one's own."""
-        self.picture_opened.emit(picture)
-
-    def _run(self, function: Callable[[], object], succeeded: Callable[..., None]) -> None:
-        task = self.services.host.run(function)
-        task.succeeded.connect(succeeded)
-        task.failed.connect(self._on_failed)
 
     @Slot(object)
     def _on_failed(self, error: LatentStudioError) -> None:

@@ -128,11 +128,11 @@ class _Shelf:
 def _find(shelf: _Shelf, card: ModelCard, sample: Sample, progress: ProgressCallback, cancel: CancelToken) -> Nearest:
     from engine.generation.neighbours import NearestPictures, share_nearer
 
-    if shelf.pictures is None or shelf.weights != card.weights_sha256:
-        shelf.pictures = NearestPictures.open(card, progress=progress, cancel=cancel)
-        shelf.weights, shelf.held_out = card.weights_sha256, None
-    if shelf.held_out is None:
-        shelf.held_out = shelf.pictures.held_out_distances(progress=progress, cancel=cancel)
-    neighbours = shelf.pictures.nearest(sample.pixels, COUNT)
-    share = share_nearer(neighbours[0].distance, shelf.held_out)
-    return Nearest(sample, neighbours, len(shelf.pictures), share)
+    pictures, held_out = shelf.pictures, shelf.held_out
+    if pictures is None or held_out is None or shelf.weights != card.weights_sha256:
+        shelf.pictures = shelf.held_out = None
+        pictures = NearestPictures.open(card, progress=progress, cancel=cancel)
+        held_out = pictures.held_out_distances(progress=progress, cancel=cancel)
+        shelf.weights, shelf.pictures, shelf.held_out = card.weights_sha256, pictures, held_out
+    neighbours = pictures.nearest(sample.pixels, COUNT)
+    return Nearest(sample, neighbours, len(pictures), share_nearer(neighbours[0].distance, held_out))

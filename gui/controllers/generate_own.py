@@ -14,9 +14,8 @@ from gui.controllers.generate_lane import GenerateLane
 from gui.controllers.generate_settings import attribute_words
 
 if TYPE_CHECKING:
-    from engine.generation.pictures import EncodedPicture
-
     from engine.generation import Generator, Latent, Sample
+    from engine.generation.pictures import EncodedPicture
     from engine.image import Picture
     from gui.controllers.generate_controller import GenerateController
 
@@ -61,7 +60,7 @@ class GenerateOwn(QObject):
         self._sibling_lane.partial.connect(self._on_sibling)
         self._sibling_lane.failed.connect(self._on_failed)
         controller.model_changed.connect(self._on_model_changed)
-        controller.picture_opened.connect(self.open)
+        controller.dropped.picture_opened.connect(self.open)
 
     @property
     def current(self) -> Sample | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from engine.generation import Latent
@@ -14,8 +14,9 @@ MAX_COUNT = 1024
 MAX_SEED = 2**31 - 1
 TEMPERATURES = (0.0, 3.0)
 GUIDANCES = (0.0, 5.0)
-FLOW, NORMAL = "flow", "normal"
-PRIORS = (FLOW, NORMAL)
+Prior = Literal["flow", "normal"]
+FLOW: Prior = "flow"
+NORMAL: Prior = "normal"
 # A card names the same figure for samples through the flow and for z from N(0, I); the first pair it has is shown.
 _ACCURACIES = (
     ("class accuracy of samples", "class accuracy with z from N(0, I)"),
@@ -58,7 +59,7 @@ class GenerateSettings:
 
     model: str = ""
     choice: Mapping[str, str] = field(default_factory=dict)
-    prior: str = FLOW
+    prior: Prior = FLOW
     guidance: float = 1.0
     temperature: float = 1.0
     diversity: float = 0.0
@@ -75,7 +76,6 @@ class GenerateSettings:
             mix = None if same else replace(mix, weight=_within(mix.weight, (0.0, 1.0)))
         return replace(
             self,
-            prior=self.prior if self.prior in PRIORS else FLOW,
             guidance=_within(self.guidance, GUIDANCES),
             temperature=_within(self.temperature, TEMPERATURES),
             diversity=_within(self.diversity, (0.0, 1.0)),

@@ -12,9 +12,9 @@ from gui.controllers.generate_settings import GenerateSettings
 
 if TYPE_CHECKING:
     import numpy as np
-    from engine.generation.settings import SamplingSettings
 
     from engine.generation import Generator, Latent, Sample
+    from engine.generation.settings import SamplingSettings
     from engine.image import Picture
     from engine.models.card import ModelCard
     from engine.progress import CancelToken, ProgressCallback
@@ -124,7 +124,9 @@ class Generators:
     def of(self, latent: Latent) -> Generator:
         """The model of a latent, loaded if need be."""
         if latent.model not in self._known:
-            self.put(load_generator(latent.model, None).generator)
+            from engine.generation.provenance import generator_of
+
+            self.put(generator_of(latent))
         return self._known[latent.model]
 
 
@@ -176,7 +178,6 @@ def with_value(
 ) -> list[Sample]:
     """The picture, and the same with another value of one attribute."""
     from engine.generation.edits import with_value
-
     from engine.progress import Progress
 
     generator = generators.of(latent)
@@ -225,6 +226,4 @@ def read_dropped(path: Path) -> Provenance | Picture:
 
 def draw(generator: Generator, latent: Latent) -> Sample:
     """The sample of a latent."""
-    from engine.generation import Sample
-
-    return Sample(generator.draw(latent), latent)
+    return generator.sample_at(latent)

@@ -31,6 +31,7 @@ from gui.controllers.generate_settings import (
     NORMAL,
     TEMPERATURES,
     GenerateSettings,
+    Prior,
     attribute_words,
     prior_reason,
 )
@@ -74,6 +75,7 @@ class GenerateInspector(QWidget):
         column.addStretch(1)
         self._complete = False
         controller.models_changed.connect(self._show_models)
+        controller.tiles.models_changed.connect(self._show_models)
         controller.model_changed.connect(self._on_model_changed)
         controller.settings_changed.connect(self._show_settings)
         self._show_models()
@@ -142,7 +144,8 @@ class GenerateInspector(QWidget):
         row = QHBoxLayout()
         row.setSpacing(6)
         self.prior_buttons: dict[str, QPushButton] = {}
-        for prior, text in ((FLOW, self.tr("Learned flow")), (NORMAL, self.tr("Plain N(0, I)"))):
+        names: tuple[tuple[Prior, str], ...] = ((FLOW, self.tr("Learned flow")), (NORMAL, self.tr("Plain N(0, I)")))
+        for prior, text in names:
             button = self.prior_buttons[prior] = QPushButton(text)
             button.setCheckable(True)
             button.setStyleSheet("QPushButton { padding-left: 6px; padding-right: 6px; }")
@@ -206,7 +209,7 @@ class GenerateInspector(QWidget):
             self._models_box.addWidget(self.models)
             for card in state.models:
                 self.models.button(card.name).setToolTip(f"{card.name}: {card.summary}")
-        drawn = {name: pixels for name, pixels in state.model_pictures.items() if pixels is not None}
+        drawn = {name: pixels for name, pixels in self.controller.tiles.models.items() if pixels is not None}
         self.models.set_pictures(drawn)
         self._show_model()
 
@@ -262,7 +265,7 @@ class GenerateInspector(QWidget):
             self.mix_attribute.setCurrentIndex(self.mix_attribute.findData(mix.attribute))
             self._fill_mix_values()
         self.mix_value.setCurrentIndex(0 if mix is None else max(0, self.mix_value.findData(mix.value)))
-        self.mix_weight.setEnabled(mix is not None)
+        self.mix_weight.setVisible(mix is not None)
         if mix is not None:
             self.mix_weight.set_value(mix.weight, emit=False)
 

@@ -23,6 +23,7 @@ from gui.controllers.generate_controller import GenerateController
 from gui.controllers.generate_edits import MORPH_STEPS, sample_words
 from gui.controllers.generate_export import file_stem
 from gui.services.context import Services
+from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.file_dialogs import ask_save
 from gui.widgets.flow_grid import CAPTION_HEIGHT, FlowGrid, Thumbnail
 from gui.widgets.picture_view import PictureView
@@ -55,7 +56,7 @@ class MorphPanel(QFrame):
         self.setProperty("look", "card")
         self.view = PictureView(self.tr("Picture of the morph"))
         self.view.setFixedSize(104, 104)
-        self.title = QLabel()
+        self.title = ElidedLabel()
         self.strip = Filmstrip(self.tr("Filmstrip"))
         self.strip.selection_changed.connect(self._on_strip)
         self.steps = QSpinBox()

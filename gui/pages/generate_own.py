@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QGridLayout,
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
     from engine.models.card import Attribute
 
 ROW_HEIGHT = 34
+VIEW_HEIGHTS, VIEW_SHARE = (96, 256), 0.28  # of the pictures: within these, that share of the panel
+FEW, TWO_BLOCKS = 4, 720  # more attributes than the first stand in two blocks from the second width on
+LOW_PSNR = 15.0  # dB; what the model keeps then has little to do with the picture
 
 
 class OwnPanel(QWidget):
@@ -57,6 +62,9 @@ class OwnPanel(QWidget):
         self.read_boxes: dict[str, QComboBox] = {}
         self.change_boxes: dict[str, QComboBox] = {}
         self._shown_siblings: list[Sample] = []
+        self._lines: list[list[QWidget]] = []  # of the table: label and both lists of an attribute
+        self._heads: list[list[QLabel]] = []
+        self._blocks = 0  # of lines beside one another
         self._stack = QStackedWidget()
         self._stack.addWidget(
             EmptyState(
@@ -85,6 +93,7 @@ class OwnPanel(QWidget):
         self.kept = PictureView(self.tr("What the model keeps of it"))
         self.changed = PictureView(self.tr("Your picture, changed"))
         self.kept_caption, self.changed_caption = QLabel(), QLabel()
+        self._views: list[PictureView] = []
         pictures = QGridLayout()
         pictures.setSpacing(8)
         for place, (view, caption) in enumerate(
@@ -94,7 +103,7 @@ class OwnPanel(QWidget):
                 (self.changed, self.changed_caption),
             )
         ):
-            view.setMinimumHeight(112)
+            self._views.append(view)
             caption.setProperty("look", "caption")
             caption.setAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
             caption.setWordWrap(True)
@@ -102,7 +111,6 @@ class OwnPanel(QWidget):
             pictures.addWidget(view, 0, place)
             pictures.addWidget(caption, 1, place)
             pictures.setColumnStretch(place, 1)
-        pictures.setRowStretch(0, 1)
         self.wait = WaitBar(self.tr("encoding"), keep_place=False)
         self.wait.cancelled.connect(self.own.lane.cancel)
         self.own.lane.progressed.connect(self.wait.show_progress)
@@ -145,7 +153,7 @@ class OwnPanel(QWidget):
         self.save.clicked.connect(self._on_save)
         self.latents = QPushButton(self.tr("Open in Latents"))
         self.latents.clicked.connect(self._on_latents)
-        self.go_on = QPushButton(self.tr("Go on with it as a sample"))
+        self.go_on = QPushButton(self.tr("Use as sample"))
         self.go_on.setToolTip(self.tr("Puts it into the grid: vary it, morph it, look for more like it"))
         self.go_on.setProperty("look", "primary")
         self.go_on.clicked.connect(self._on_go_on)
@@ -160,9 +168,10 @@ class OwnPanel(QWidget):
         column = QVBoxLayout(box)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
-        column.addLayout(pictures, 3)
+        column.addLayout(pictures)
         column.addWidget(self.wait)
-        column.addWidget(self._area, 2)
+        column.addWidget(self._area, 1)
+        column.addStretch(0)
         column.addLayout(heading)
         column.addWidget(self.siblings)
         column.addLayout(buttons)
@@ -181,16 +190,18 @@ class OwnPanel(QWidget):
         self.show_own()
 
     def _fill_table(self, attributes: Sequence[Attribute]) -> None:
-        while (item := self._rows.takeAt(0)) is not None:
-            widget = item.widget()
-            if widget is not None:
+        for old in [*self._lines, *self._heads]:
+            for widget in old:
                 widget.hide()
                 widget.deleteLater()
         self.read_boxes, self.change_boxes = {}, {}
-        heads = ("", self.tr("The model takes it for"), self.tr("Change to")) if attributes else ()
-        for place, text in enumerate(heads):
-            self._rows.addWidget(_caption(text), 0, place)
-        for line, attribute in enumerate(attributes, 1):
+        self._lines, self._blocks = [], 0
+        words = (self.tr("The model takes it for"), self.tr("Change to"))
+        self._heads = [[_caption(text) for text in words] for _ in range(2)]
+        for heads in self._heads:
+            for head in heads:
+                head.setParent(self._table)
+        for attribute in attributes:
             words = attribute_words(attribute.name)
             label = QLabel(words)
             read, change = QComboBox(), QComboBox()
@@ -203,14 +214,42 @@ class OwnPanel(QWidget):
                 change.addItem(value, value)
             read.activated.connect(partial(self._on_read, attribute.name))
             change.activated.connect(partial(self._on_change, attribute.name))
-            for place, widget in enumerate((label, read, change)):
-                self._rows.addWidget(widget, line, place)
+            label.setBuddy(read)
+            self._lines.append([label, read, change])
             self.read_boxes[attribute.name], self.change_boxes[attribute.name] = read, change
-        self._rows.setColumnStretch(1, 1)
-        self._rows.setColumnStretch(2, 1)
-        self._rows.setRowStretch(len(attributes) + 1, 1)
-        self._area.setMaximumHeight((len(attributes) + 1) * (ROW_HEIGHT + 4))
         prepare_controls(self._table)
+        self._place_rows()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._place_rows()
+        height = min(VIEW_HEIGHTS[1], max(VIEW_HEIGHTS[0], round(VIEW_SHARE * self.height())))
+        for view in self._views:
+            view.setFixedHeight(height)
+
+    def _place_rows(self) -> None:
+        """Many attributes stand in two blocks beside one another, where the width allows it."""
+        blocks = 2 if len(self._lines) > FEW and self.width() >= TWO_BLOCKS else 1
+        if blocks == self._blocks:
+            return
+        self._blocks = blocks
+        while self._rows.takeAt(0) is not None:
+            pass
+        per_block = math.ceil(len(self._lines) / blocks)
+        for place, widgets in enumerate(self._lines):
+            block, line = divmod(place, per_block)
+            for column, widget in enumerate(widgets):
+                self._rows.addWidget(widget, line + 1, 4 * block + column)
+        for block, heads in enumerate(self._heads):
+            for column, head in enumerate(heads):
+                head.setVisible(block < blocks)
+                if block < blocks:
+                    self._rows.addWidget(head, 0, 4 * block + 1 + column)
+        for column in range(8):
+            wide = column % 4 in (1, 2) and column < 4 * blocks
+            self._rows.setColumnStretch(column, (5 - column % 4) if wide else 0)
+            self._rows.setColumnMinimumWidth(column, 16 if column == 3 and blocks == 2 else 0)
+        self._area.setMaximumHeight((per_block + 1) * (ROW_HEIGHT + 4))
 
     # Showing
 
@@ -293,9 +332,6 @@ class OwnPanel(QWidget):
     def _on_latents(self) -> None:
         if self.own.current is not None:
             self.controller.latent_wanted.emit(self.own.current.latent)
-
-
-LOW_PSNR = 15.0
 
 
 def _caption(text: str) -> QLabel:

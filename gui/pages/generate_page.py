@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, QSignalBlocker, QSize, Qt, Slot
-from PySide6.QtGui import QAction, QKeyEvent, QKeySequence, QShowEvent
+from PySide6.QtGui import QAction, QKeyEvent, QKeySequence, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
 PNG_FILTER = "PNG (*.png)"
 OPEN_FILTER = "Pictures (*.png *.jpg *.jpeg *.webp *.avif *.tif *.tiff *.bmp *.gif *.heic *.heif *.jxl);;All files (*)"
+LOW_HEIGHT = 620
 SAMPLES, GALLERY, OWN = range(3)
 
 
@@ -65,21 +66,21 @@ class GeneratePage(QWidget):
         self.controller = controller
         self._services = services
         self._inspector: GenerateInspector | None = None
-        self.actions_of_samples = SampleActions(controller, services, self)
-        self.actions_of_samples.save_wanted.connect(self._on_save)
+        self.sample_actions = SampleActions(controller, services, self)
+        self.sample_actions.save_wanted.connect(self._on_save)
         self._build_actions()
         self._build_canvas()
         controller.model_changed.connect(self._on_model_changed)
-        controller.tiles_changed.connect(self._on_tiles_changed)
+        controller.tiles.values_changed.connect(self._on_tiles_changed)
         controller.settings_changed.connect(self._on_settings_changed)
         controller.samples_reset.connect(self._on_samples_reset)
         controller.sample_added.connect(self._on_sample_added)
         controller.sample_changed.connect(self._on_sample_changed)
         controller.selection_changed.connect(self._on_selection_changed)
-        controller.provenance_changed.connect(self._on_provenance_changed)
-        controller.picture_opened.connect(self._on_picture_opened)
+        controller.dropped.provenance_changed.connect(self._on_provenance_changed)
+        controller.dropped.picture_opened.connect(self._on_picture_opened)
         controller.latent_wanted.connect(self._on_latent_wanted)
-        controller.keeping.changed.connect(self.actions_of_samples.show_stars)
+        controller.keeping.changed.connect(self.sample_actions.show_stars)
         controller.edits.purpose_changed.connect(self._on_purpose_changed)
         controller.edits.morph_changed.connect(self._on_morph_changed)
         services.host.state_changed.connect(self._on_engine_changed)
@@ -103,7 +104,7 @@ class GeneratePage(QWidget):
         """A picture was dropped: one made here tells where it comes from, any other is taken as one's own."""
         if paths:
             self._services.settings.remember_file(paths[0])
-            self.controller.open_file(paths[0])
+            self.controller.dropped.open_file(paths[0])
 
     def paste(self) -> None:
         """Open the copied file, or the picture, from the clipboard."""
@@ -111,9 +112,13 @@ class GeneratePage(QWidget):
         if paths:
             self.open_paths(paths)
         elif image is not None:
-            self.controller.open_picture(to_picture(image, self.tr("from the clipboard")))
+            self.controller.dropped.open_picture(to_picture(image, self.tr("from the clipboard")))
         else:
             self._services.notices.info(NOTHING)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._share_height()
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -146,7 +151,7 @@ class GeneratePage(QWidget):
             self.set_action,
         ]
         # Not in the toolbar, yet behind their keys.
-        self.addActions([cancel, back, forward, *self.actions_of_samples.menu])
+        self.addActions([cancel, back, forward, *self.sample_actions.menu])
 
     def _build_canvas(self) -> None:
         self.empty = EmptyState("generate", "", "")
@@ -190,7 +195,7 @@ class GeneratePage(QWidget):
         self.grid.setMinimumWidth(224)
         self.grid.selection_changed.connect(self._on_grid_selection)
         self.grid.menu_requested.connect(self._on_menu)
-        self.sample = SamplePanel(self.controller, self.actions_of_samples, self._services)
+        self.sample = SamplePanel(self.controller, self.sample_actions, self._services)
         self.sample.setMinimumWidth(288)
         self.sample.setMaximumWidth(440)
         left = QVBoxLayout()
@@ -267,10 +272,11 @@ class GeneratePage(QWidget):
         return panel
 
     def _put_tab(self, place: int, panel: QWidget) -> None:
-        before = self._views.widget(place)
         prepare_controls(panel)
-        self._views.removeWidget(before)
-        before.deleteLater()
+        before = self._views.widget(place)
+        if before is not None:
+            self._views.removeWidget(before)
+            before.deleteLater()
         self._views.insertWidget(place, panel)
 
     # The controller's signals
@@ -320,7 +326,7 @@ class GeneratePage(QWidget):
 
     @Slot(str)
     def _on_tiles_changed(self, attribute: str) -> None:
-        self.choice.set_pictures(attribute, self.controller.state.tiles[attribute])
+        self.choice.set_pictures(attribute, self.controller.tiles.values[attribute])
 
     @Slot()
     def _on_settings_changed(self) -> None:
@@ -373,11 +379,11 @@ class GeneratePage(QWidget):
         rows = [row for row in self.grid.selected_rows() if row < len(sheet.samples)]
         rows.sort(key=lambda row: row != sheet.selected)
         large = sheet.selected_sample
-        self.actions_of_samples.set_selected([sheet.samples[row] for row in rows] or ([large] if large else []))
+        self.sample_actions.set_selected([sheet.samples[row] for row in rows] or ([large] if large else []))
 
     @Slot()
     def _on_provenance_changed(self) -> None:
-        if self.controller.state.provenance is not None and self.tabs.currentIndex() == OWN:
+        if self.controller.dropped.provenance is not None and self.tabs.currentIndex() == OWN:
             self._show_samples()
 
     @Slot(object)
@@ -396,6 +402,12 @@ class GeneratePage(QWidget):
     @Slot()
     def _on_morph_changed(self) -> None:
         self.morph.show_morph()
+        self._share_height()
+
+    def _share_height(self) -> None:
+        """A morph needs the room that the choice has where the window is low."""
+        low = self.height() < LOW_HEIGHT and self.controller.edits.morph is not None
+        self.choice.setVisible(not low)
 
     @Slot(object)
     def _on_latent_wanted(self, latent: Latent) -> None:
@@ -444,11 +456,11 @@ class GeneratePage(QWidget):
             self.grid.select_row(row)
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.addActions(self.actions_of_samples.menu)
+        menu.addActions(self.sample_actions.menu)
         menu.popup(position)
 
     def _on_save(self) -> None:
-        samples = self.actions_of_samples.selected
+        samples = self.sample_actions.selected
         if len(samples) > 1:
             self._save_many(samples)
         elif samples:

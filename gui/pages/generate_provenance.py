@@ -12,7 +12,7 @@ from gui.widgets.picture_view import PictureView
 
 
 class ProvenanceCard(QFrame):
-    """Shows the provenance of a `GenerateController`; hidden while there is none."""
+    """Shows the provenance of the picture that was dropped; hidden while there is none."""
 
     def __init__(self, controller: GenerateController, services: Services, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -32,22 +32,23 @@ class ProvenanceCard(QFrame):
         self.restore = QPushButton(self.tr("Restore everything"))
         self.restore.setProperty("look", "primary")
         self.restore.setToolTip(self.tr("Model, choice, seed and settings as they were: the grid begins with it"))
-        self.restore.clicked.connect(controller.restore_dropped)
-        self.show_it = QPushButton(self.tr("Only show it here"))
+        self.restore.clicked.connect(controller.dropped.restore)
+        self.show_it = QPushButton(self.tr("Show it here"))
         self.show_it.setToolTip(self.tr("Draw it again and put it into a grid; the settings stay as they are"))
-        self.show_it.clicked.connect(controller.show_dropped)
-        self.as_own = QPushButton(self.tr("Take as own picture"))
+        self.show_it.clicked.connect(controller.dropped.show_it)
+        self.as_own = QPushButton(self.tr("As own picture"))
         self.as_own.setToolTip(self.tr("Encode its pixels like those of any other picture"))
-        self.as_own.clicked.connect(controller.take_dropped_as_own)
+        self.as_own.clicked.connect(controller.dropped.take_as_own)
         close = QToolButton()
         close.setProperty("look", "flat")
         close.setToolTip(self.tr("Close"))
         close.setAccessibleName(self.tr("Close the card"))
         services.theme.bind_icon(close, "close", "muted", 16)
-        close.clicked.connect(controller.close_provenance)
+        close.clicked.connect(controller.dropped.close)
         buttons = QHBoxLayout()
         buttons.setSpacing(6)
         for button in (self.restore, self.show_it, self.as_own):
+            button.setStyleSheet("QPushButton { padding-left: 10px; padding-right: 10px; }")
             buttons.addWidget(button)
         buttons.addStretch(1)
         words = QVBoxLayout()
@@ -62,13 +63,13 @@ class ProvenanceCard(QFrame):
         row.addWidget(self.view, 0, Qt.AlignmentFlag.AlignTop)
         row.addLayout(words, 1)
         row.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)
-        controller.provenance_changed.connect(self.show_provenance)
+        controller.dropped.provenance_changed.connect(self.show_provenance)
         self.show_provenance()
 
     @Slot()
     def show_provenance(self) -> None:
         """Show what the picture tells."""
-        provenance = self.controller.state.provenance
+        provenance = self.controller.dropped.provenance
         self.setVisible(provenance is not None)
         if provenance is None:
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QSignalBlocker, QSize, Qt, Slot
+from PySide6.QtCore import QSignalBlocker, QSize, Qt, QTimer, Slot
 from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import (
     QComboBox,
@@ -47,7 +47,7 @@ class SamplePanel(QFrame):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self.controller, self.actions = controller, actions
+        self.controller, self._actions = controller, actions
         self._services = services
         self.setProperty("look", "card")
         self.view = PictureView(self.tr("Selected sample"))
@@ -85,7 +85,7 @@ class SamplePanel(QFrame):
         for section in (self.made_section, self.change_section, self.nearest_section):
             column.addWidget(section)
         column.addStretch(1)
-        area = QScrollArea()
+        area = self._area = QScrollArea()
         area.setWidget(content)
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
@@ -96,6 +96,7 @@ class SamplePanel(QFrame):
         column.addWidget(area)
         controller.selection_changed.connect(self.show_sample)
         controller.model_changed.connect(self._on_model_changed)
+        controller.nearest.changed.connect(self._on_nearest_changed)
         self.show_sample()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -109,6 +110,8 @@ class SamplePanel(QFrame):
         button.setProperty("look", "flat")
         button.setIconSize(QSize(ICON, ICON))
         button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
+        # Seven of them stand side by side in the narrowest panel.
+        button.setStyleSheet("padding: 4px 5px;")
         button.setAccessibleName(action.text().rstrip("…"))
         return button
 
@@ -120,7 +123,7 @@ class SamplePanel(QFrame):
         grid.setSpacing(6)
         self.buttons: dict[str, QPushButton] = {}
         for place, (name, action) in enumerate(
-            (("vary", self.actions.vary), ("more_like", self.actions.more_like), ("morph", self.actions.morph))
+            (("vary", self._actions.vary), ("more_like", self._actions.more_like), ("morph", self._actions.morph))
         ):
             button = self.buttons[name] = _button_of(action)
             grid.addWidget(button, place // 2, place % 2)
@@ -184,6 +187,15 @@ class SamplePanel(QFrame):
         return text[:1].upper() + text[1:]
 
     @Slot()
+    def _on_nearest_changed(self) -> None:
+        if self.controller.nearest.found is not None or self.controller.nearest.problem:
+            # Once the words have their lines.
+            QTimer.singleShot(0, self, self._show_nearest)
+
+    def _show_nearest(self) -> None:
+        self._area.ensureWidgetVisible(self.nearest.sentence)
+
+    @Slot()
     def _on_model_changed(self) -> None:
         attributes = self.controller.state.attributes
         with QSignalBlocker(self.attribute):
@@ -192,6 +204,9 @@ class SamplePanel(QFrame):
                 self.attribute.addItem(attribute_words(attribute.name), attribute.name)
         self.attribute.setVisible(len(attributes) > 1)
         self.change_section.setVisible(bool(attributes))
+        only = attribute_words(attributes[0].name).lower() if len(attributes) == 1 else ""
+        title = self.tr("Change the {name}").format(name=only) if only else self.tr("Change one thing")
+        self.change_section.set_title(title)
         self.every.setVisible(bool(attributes))
         self._show_attribute()
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QIcon, QKeyEvent, QMouseEvent, QPixmap, QResizeEvent, QShowEvent
+from PySide6.QtGui import QIcon, QKeyEvent, QMouseEvent, QPixmap, QResizeEvent
 from PySide6.QtWidgets import QButtonGroup, QFrame, QLineEdit, QScrollArea, QToolButton, QVBoxLayout, QWidget
 
 from gui.services.theme import Theme
@@ -17,7 +17,7 @@ from gui.widgets.qimage import to_qimage
 if TYPE_CHECKING:
     import numpy as np
 
-ICON_SIDES = (64, 56, 48, 40)  # the largest with which the tiles fit into the lines they may take
+ICON_SIDES = (64, 56, 48, 40, 36)  # the largest with which the tiles fit into the lines they may take
 TILE_FRAME = 11  # around the icon: padding and border
 TEXT_WIDTH = 76  # longer names are cut
 SPACING = 5
@@ -108,7 +108,7 @@ class TilePicker(QWidget):
         """The picked value, or ANY."""
         return next((value for value, button in self._buttons.items() if button.isChecked()), ANY)
 
-    def button(self, value: str) -> QToolButton:
+    def button(self, value: str) -> _Tile:
         """The tile of a value."""
         return self._buttons[value]
 
@@ -130,16 +130,11 @@ class TilePicker(QWidget):
             if value in self._buttons:
                 self._buttons[value].setIcon(picture_icon(pixels, ICON_SIDES[0]))
 
-    def showEvent(self, event: QShowEvent) -> None:
-        super().showEvent(event)
-        # Only now have the tiles the style, and with it the size, that they will have.
-        self._fit()
-
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._fit()
 
-    def step_from(self, button: QToolButton, key: Qt.Key) -> None:
+    def step_from(self, button: _Tile, key: Qt.Key) -> None:
         """Go from a tile to the next in the direction of an arrow key, and pick it."""
         shown = [other for other in self._buttons.values() if other not in self._left_out]
         if key in (Qt.Key.Key_Left, Qt.Key.Key_Right):
@@ -167,13 +162,13 @@ class TilePicker(QWidget):
             after = names[(names.index(self.value) + 1) % len(names)] if self.value in names else names[0]
             self._go_to(self._buttons[after])
 
-    def clicked_with_control(self, button: QToolButton) -> None:
+    def clicked_with_control(self, button: _Tile) -> None:
         """A tile was clicked with the control key held."""
         value = next(known for known, other in self._buttons.items() if other is button)
         if value:
             self.mix_wanted.emit(value)
 
-    def _go_to(self, button: QToolButton) -> None:
+    def _go_to(self, button: _Tile) -> None:
         button.setFocus(Qt.FocusReason.TabFocusReason)
         self._area.ensureWidgetVisible(button, 0, 0)
         button.click()
@@ -203,7 +198,7 @@ class TilePicker(QWidget):
         for button in self._buttons.values():
             button.set_icon_side(side, max(side, text))
         needed = max(1, math.ceil((len(self._buttons) - len(self._left_out)) / per_line))
-        line = next((button.sizeHint().height() for button in self._buttons.values()), 0)
+        line = next((button.minimumHeight() for button in self._buttons.values()), 0)
         shown_lines = min(needed, lines)
         self._area.setFixedHeight(shown_lines * line + (shown_lines - 1) * SPACING)
 
@@ -228,10 +223,6 @@ class _Tile(QToolButton):
         self.setCheckable(True)
         self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
         self.setToolTip(text)
-        # Without an icon a tile would be lower, and everything below would jump when the picture arrives.
-        blank = QPixmap(1, 1)
-        blank.fill(Qt.GlobalColor.transparent)
-        self.setIcon(QIcon(blank))
         self.ensurePolished()
         shown = self.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, TEXT_WIDTH)
         self.setText(shown)
@@ -239,10 +230,10 @@ class _Tile(QToolButton):
 
     def set_icon_side(self, side: int, width: int) -> None:
         """Picture and tile of this size."""
-        if side == self.iconSize().width() and self.minimumWidth() == width + TILE_FRAME:
-            return
-        self.setIconSize(QSize(side, side))
-        self.setFixedWidth(width + TILE_FRAME)
+        size = QSize(width + TILE_FRAME, side + self.fontMetrics().height() + TILE_FRAME + 3)
+        if side != self.iconSize().width() or size != self.minimumSize():
+            self.setIconSize(QSize(side, side))
+            self.setFixedSize(size)
 
     def set_marked(self, marked: bool) -> None:
         """The mark of the second value of a mix."""

@@ -435,6 +435,13 @@ QPushButton[look="status"] {
 }
 QPushButton[look="status"]:hover { background: @hover; color: @text; }
 QPushButton[look="status"]:focus { border: 1px solid @accent; }
+QPushButton[look="chip"] {
+    background: transparent; border: 1px solid @border; border-radius: 12px; padding: 2px 10px; min-height: 18px;
+    font-size: 9pt;
+}
+QPushButton[look="chip"]:hover { background: @hover; }
+QPushButton[look="chip"]:checked { background: @accent_soft; border-color: @accent; color: @accent; }
+QPushButton[look="chip"]:focus { border: 2px solid @accent; padding: 1px 9px; }
 QPushButton[look="search"] { background: @panel; border: 1px solid @border; color: @muted; padding: 5px 14px 5px 10px; }
 QPushButton[look="search"]:hover { border-color: @border_strong; color: @text; }
 QPushButton[look="search"]:focus { border: 2px solid @accent; padding: 4px 13px 4px 9px; }
@@ -468,7 +475,7 @@ QAbstractItemView {
 }
 QTableView::item, QTreeView::item { padding: 3px 6px; }
 QAbstractItemView:focus { border-color: @accent; }
-FlowGrid { background: transparent; border: none; border-radius: 0; }
+PictureGrid { background: transparent; border: none; border-radius: 0; }
 QHeaderView { background: transparent; border: none; border-radius: 0; }
 QHeaderView::section {
     background: @panel; color: @muted; border: none; border-bottom: 1px solid @border; padding: 6px;

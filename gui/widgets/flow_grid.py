@@ -27,7 +27,7 @@ class Thumbnail:
 
 
 class _Model(QAbstractListModel):
-    def __init__(self, parent: QWidget) -> None:
+    def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.items: list[Thumbnail] = []
 
@@ -59,10 +59,24 @@ class _Model(QAbstractListModel):
         self.dataChanged.emit(self.index(row), self.index(row))
 
 
-class _Delegate(QStyledItemDelegate):
-    def __init__(self, grid: FlowGrid) -> None:
+class CellDelegate(QStyledItemDelegate):
+    """Paints the cells of a `PictureGrid`, whose model gives a `Thumbnail` as its user role."""
+
+    def __init__(self, grid: PictureGrid) -> None:
         super().__init__(grid)
         self._grid = grid
+
+    def paint_picture(self, painter: QPainter, frame: QRect, item: Thumbnail) -> None:
+        """The picture within `frame`, in logical pixels."""
+        if item.image.isNull():
+            return
+        size = item.image.size().scaled(frame.size(), Qt.AspectRatioMode.KeepAspectRatio)
+        target = QRect(QPoint(0, 0), size)
+        target.moveCenter(frame.center())
+        # Small generated pictures are shown as they are, without blurring their pixels away.
+        enlarged = size.width() > 2 * item.image.width()
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, not enlarged)
+        painter.drawImage(target, item.image)
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
         return self._grid.cell_size()
@@ -83,14 +97,7 @@ class _Delegate(QStyledItemDelegate):
             painter.drawRoundedRect(rect, 6, 6)
         side = self._grid.thumbnail_side
         frame = QRect(rect.center().x() - side // 2, rect.top() + MARGIN - 2, side, side)
-        if not item.image.isNull():
-            size = item.image.size().scaled(frame.size(), Qt.AspectRatioMode.KeepAspectRatio)
-            target = QRect(QPoint(0, 0), size)
-            target.moveCenter(frame.center())
-            # Small generated pictures are shown as they are, without blurring their pixels away.
-            enlarged = size.width() > 2 * item.image.width()
-            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, not enlarged)
-            painter.drawImage(target, item.image)
+        self.paint_picture(painter, frame, item)
         if self._grid.captions and item.caption:
             line = QRect(rect.left() + 4, frame.bottom() + 3, rect.width() - 8, CAPTION_HEIGHT - 2)
             painter.setPen(theme.color("text"))
@@ -103,8 +110,8 @@ class _Delegate(QStyledItemDelegate):
         painter.restore()
 
 
-class FlowGrid(QListView):
-    """Thumbnails with selection by mouse and keys.
+class PictureGrid(QListView):
+    """Thumbnails of a model with selection by mouse and keys.
 
     Attributes:
         thumbnail_side: length of the square for a picture, in logical pixels.
@@ -122,6 +129,7 @@ class FlowGrid(QListView):
 
     def __init__(
         self,
+        model: QAbstractListModel,
         parent: QWidget | None = None,
         *,
         thumbnail_side: int = 96,
@@ -129,11 +137,12 @@ class FlowGrid(QListView):
         multiple: bool = False,
         name: str = "Pictures",
     ) -> None:
+        """Args: model: gives a `Thumbnail` as its user role; it belongs to the grid from now on."""
         super().__init__(parent)
         self.thumbnail_side, self.captions = thumbnail_side, captions
-        self._model = _Model(self)
-        self.setModel(self._model)
-        self.setItemDelegate(_Delegate(self))
+        model.setParent(self)
+        self.setModel(model)
+        self.setItemDelegate(CellDelegate(self))
         self.setViewMode(QListView.ViewMode.IconMode)
         self.setResizeMode(QListView.ResizeMode.Adjust)
         self.setMovement(QListView.Movement.Static)
@@ -150,32 +159,13 @@ class FlowGrid(QListView):
         self.activated.connect(self._on_activated)
         self.selectionModel().selectionChanged.connect(self._on_selection)
 
-    @property
-    def items(self) -> list[Thumbnail]:
-        """What is shown, in order."""
-        return list(self._model.items)
-
-    def set_items(self, items: Iterable[Thumbnail]) -> None:
-        """Show other pictures; the selection is empty afterwards."""
-        self._model.replace(items)
-        self.selection_changed.emit()
-
-    def append(self, *items: Thumbnail) -> None:
-        """Add pictures at the end."""
-        if items:
-            self._model.append(list(items))
-
-    def change(self, row: int, item: Thumbnail) -> None:
-        """Replace one picture, keeping the selection."""
-        self._model.change(row, item)
-
     def selected_rows(self) -> list[int]:
         """Numbers of the selected pictures, ascending."""
         return sorted(index.row() for index in self.selectionModel().selectedIndexes())
 
     def select_row(self, row: int) -> None:
         """Select one picture and bring it into view."""
-        self.setCurrentIndex(self._model.index(row))
+        self.setCurrentIndex(self.model().index(row, 0))
 
     def set_thumbnail_side(self, side: int) -> None:
         """Larger or smaller thumbnails."""
@@ -197,3 +187,40 @@ class FlowGrid(QListView):
         index = self.indexAt(position)
         if index.isValid():
             self.menu_requested.emit(index.row(), self.viewport().mapToGlobal(position))
+
+
+class FlowGrid(PictureGrid):
+    """A `PictureGrid` that is told its pictures."""
+
+    def __init__(
+        self,
+        parent: QWidget | None = None,
+        *,
+        thumbnail_side: int = 96,
+        captions: bool = False,
+        multiple: bool = False,
+        name: str = "Pictures",
+    ) -> None:
+        self._model = _Model()
+        super().__init__(
+            self._model, parent, thumbnail_side=thumbnail_side, captions=captions, multiple=multiple, name=name
+        )
+
+    @property
+    def items(self) -> list[Thumbnail]:
+        """What is shown, in order."""
+        return list(self._model.items)
+
+    def set_items(self, items: Iterable[Thumbnail]) -> None:
+        """Show other pictures; the selection is empty afterwards."""
+        self._model.replace(items)
+        self.selection_changed.emit()
+
+    def append(self, *items: Thumbnail) -> None:
+        """Add pictures at the end."""
+        if items:
+            self._model.append(list(items))
+
+    def change(self, row: int, item: Thumbnail) -> None:
+        """Replace one picture, keeping the selection."""
+        self._model.change(row, item)

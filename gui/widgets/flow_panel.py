@@ -35,6 +35,14 @@ class FlowPanel(QWidget):
             member.setVisible(member not in self._left_out)
         self._place()
 
+    def clear(self) -> None:
+        """Take all widgets away and delete them."""
+        for member in self._members:
+            member.hide()
+            member.deleteLater()
+        self._members, self._left_out = [], set()
+        self._place()
+
     def sizeHint(self) -> QSize:
         return QSize(480, self.height())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from gui.controllers import generate_work as work
 from gui.controllers.generate_dropped import GenerateDropped
 from gui.controllers.generate_edits import GenerateEdits
 from gui.controllers.generate_export import GenerateExport
+from gui.controllers.generate_grids import GenerateGrids
 from gui.controllers.generate_keeping import GenerateKeeping
 from gui.controllers.generate_lane import GenerateLane
 from gui.controllers.generate_nearest import GenerateNearest
@@ -28,7 +29,7 @@ from gui.controllers.generate_settings import (
     choice_words,
     settings_of,
 )
-from gui.controllers.generate_sheets import Sheet, SheetShelf
+from gui.controllers.generate_sheets import Sheet
 from gui.controllers.generate_tiles import GenerateTiles
 from gui.controllers.history import History
 from gui.services.context import Services
@@ -53,7 +54,6 @@ class GenerateState:
         settings: of the next grid.
         attributes: what can be chosen with the model in use.
         seeds: those that grids were made of, newest first.
-        shelf: the grids.
         loading: a model is being loaded.
     """
 
@@ -61,7 +61,6 @@ class GenerateState:
     settings: GenerateSettings = field(default_factory=GenerateSettings)
     attributes: tuple[Attribute, ...] = ()
     seeds: list[int] = field(default_factory=list)
-    shelf: SheetShelf = field(default_factory=SheetShelf)
     loading: bool = True
 
     @property
@@ -74,23 +73,13 @@ class GenerateState:
         """The card of the model in use."""
         return next((card for card in self.models if card.name == self.model), None)
 
-    @property
-    def sheet(self) -> Sheet:
-        """The grid in view."""
-        return self.shelf.current
-
-    @property
-    def samples(self) -> list[Sample]:
-        """Those of the grid in view."""
-        return self.shelf.current.samples
-
 
 class GenerateController(QObject):
     """Generates samples by class and attribute.
 
     Attributes:
         state: what is shown.
-        tiles, dropped, edits, nearest, keeping, own, export: the parts of the page, each with signals of its own.
+        grids, tiles, dropped, edits, nearest, keeping, own, export: parts of the page with signals of their own.
         queue: grids and exports that were asked for.
         generators: the models in memory.
         progress: of what is being made beside the queue, or None.
@@ -99,10 +88,6 @@ class GenerateController(QObject):
         models_changed(): the list of models.
         model_changed(): another model is in use: attributes and choice are new.
         settings_changed(): any setting, or what can be undone.
-        samples_reset(): another grid is in view, or this one changed as a whole.
-        sample_added(int): a sample was put at this index.
-        sample_changed(int): the sample at this index was replaced.
-        selection_changed(): another sample is selected.
         busy_changed(bool): samples are being made.
         progressed(): what is being made beside the queue has come further, see `progress`.
         latent_wanted(object): the `Latent` of a sample shall be opened in the latent explorer.
@@ -111,10 +96,6 @@ class GenerateController(QObject):
     models_changed = Signal()
     model_changed = Signal()
     settings_changed = Signal()
-    samples_reset = Signal()
-    sample_added = Signal(int)
-    sample_changed = Signal(int)
-    selection_changed = Signal()
     busy_changed = Signal(bool)
     progressed = Signal()
     latent_wanted = Signal(object)
@@ -126,6 +107,7 @@ class GenerateController(QObject):
         self.generators = work.Generators()
         self.progress: Progress | None = None
         self.queue = GenerateQueue(services, self)
+        self.grids = GenerateGrids(self)
         self.tiles = GenerateTiles(self)
         self.dropped = GenerateDropped(self)
         self.edits = GenerateEdits(self)
@@ -312,7 +294,7 @@ class GenerateController(QObject):
 
     def use_settings(self) -> None:
         """Take model, choice, seed and all else of the selected sample for the next grid."""
-        sample = self.selected_sample
+        sample = self.grids.selected
         if sample is not None:
             self.restore(sample.latent)
 
@@ -378,8 +360,8 @@ class GenerateController(QObject):
         generator, settings = self._generator, self.state.settings
         if generator is None:
             return
-        if self.state.sheet.follows:
-            self._following = self.state.sheet
+        if self.grids.sheet.follows:
+            self._following = self.grids.sheet
         else:
             self._following = Sheet("", follows=True)
         self._followed = 0
@@ -393,24 +375,14 @@ class GenerateController(QObject):
         self._followed += 1
         if index == 0:
             sheet.title = self._title(self.state.settings)
-            if sheet not in self.state.shelf.sheets:
-                self.open_sheet(sheet)
-        self.put_sample(sheet, index, sample)
+            if sheet not in self.grids.shelf.sheets:
+                self.grids.open(sheet)
+        self.grids.put(sheet, index, sample)
 
     @Slot(object)
     def _on_all_followed(self, samples: list[Sample]) -> None:
         self._note_seed(self.state.settings.seed)
-        self._trim_followed(len(samples))
-
-    def _trim_followed(self, count: int) -> None:
-        """What is left of the grid before belongs to other settings."""
-        sheet = self._following
-        if len(sheet.samples) > count > 0:
-            del sheet.samples[count:]
-            sheet.selected = min(sheet.selected, count - 1)
-            if sheet is self.state.sheet:
-                self.samples_reset.emit()
-                self.selection_changed.emit()
+        self.grids.cut(self._following, len(samples))
 
     # Grids that are asked for
 
@@ -461,13 +433,14 @@ class GenerateController(QObject):
         self._rest.stop()
         if self._lane.busy:
             self._lane.cancel()
-            self._trim_followed(self._followed)
+            # What is left of the grid before belongs to other settings.
+            self.grids.cut(self._following, self._followed)
         self.edits.cancel()
 
     def _on_made(self, sheet: Sheet, sample: Sample) -> None:
         if not sheet.samples:
-            self.open_sheet(sheet)
-        self.put_sample(sheet, len(sheet.samples), sample)
+            self.grids.open(sheet)
+        self.grids.put(sheet, len(sheet.samples), sample)
 
     def _on_grid_ended(self, sheet: Sheet, _samples: object = None) -> None:
         self.keeping.keep(sheet.samples)
@@ -503,78 +476,11 @@ class GenerateController(QObject):
         words = self.tr("{words}, seed {seed}").format(words=words, seed=settings.seed)
         return words[:1].upper() + words[1:]
 
-    # Sheets and the selected sample
-
-    def open_sheet(self, sheet: Sheet) -> None:
-        """Show a new grid, which may still be empty."""
-        self.state.shelf.open(sheet)
-        if sheet.samples and sheet.selected < 0:
-            sheet.selected = 0
-        self.samples_reset.emit()
-        self.selection_changed.emit()
-
-    def put_sample(self, sheet: Sheet, index: int, sample: Sample) -> None:
-        """A sample of a grid has arrived."""
-        replaced = sheet.put(index, sample)
-        first = sheet.selected < 0
-        if first:
-            sheet.selected = 0
-        if sheet is self.state.sheet:
-            (self.sample_changed if replaced else self.sample_added).emit(index)
-            if first or index == sheet.selected:
-                self.selection_changed.emit()
-
-    def go_back(self) -> None:
-        """Show the grid before this one."""
-        self._turn(-1)
-
-    def go_forward(self) -> None:
-        """Show the grid after this one."""
-        self._turn(1)
-
-    def _turn(self, step: int) -> None:
-        before = self.state.sheet
-        self.state.shelf.go(step)
-        if self.state.sheet is not before:
-            self.samples_reset.emit()
-            self.selection_changed.emit()
-
-    @property
-    def selected_sample(self) -> Sample | None:
-        """The sample shown large, or None."""
-        return self.state.sheet.selected_sample
-
-    def select(self, index: int) -> None:
-        """Show the sample at `index` large."""
-        sheet = self.state.sheet
-        sheet.selected = index if 0 <= index < len(sheet.samples) else -1
-        self.selection_changed.emit()
-
-    def delete_samples(self, samples: Sequence[Sample]) -> None:
-        """Take samples out of the grid, and out of the gallery; a notice offers to bring them back."""
-        sheet, gone = self.state.sheet, {id(sample) for sample in samples}
-        taken = sheet.take([index for index, sample in enumerate(sheet.samples) if id(sample) in gone])
-        if not taken:
-            return
-        self.keeping.trash(samples)
-        self._sheet_changed(sheet)
-        text = self.tr("{n} pictures deleted.").format(n=len(taken)) if len(taken) > 1 else self.tr("Picture deleted.")
-        self.services.notices.info(text, (self.tr("Undo"), partial(self._bring_back, sheet, taken)))
-
-    def _bring_back(self, sheet: Sheet, taken: list[tuple[int, Sample, str]]) -> None:
-        sheet.give_back(taken)
-        sheet.selected = taken[0][0]
-        self.keeping.restore([sample for _, sample, _ in taken])
-        self._sheet_changed(sheet)
-
-    def _sheet_changed(self, sheet: Sheet) -> None:
-        if sheet is self.state.sheet:
-            self.samples_reset.emit()
-            self.selection_changed.emit()
+    # One sample
 
     def open_in_latents(self) -> None:
         """Hand the selected sample to the latent explorer."""
-        sample = self.selected_sample
+        sample = self.grids.selected
         if sample is not None:
             self.latent_wanted.emit(sample.latent)
 

@@ -84,7 +84,7 @@ class GenerateDropped(QObject):
             self.picture_opened.emit(found)
 
     def _on_drawn(self, name: str, sample: Sample) -> None:
-        self._controller.open_sheet(Sheet(name, [sample]))
+        self._controller.grids.open(Sheet(name, [sample]))
 
     @Slot(object)
     def _on_failed(self, error: LatentStudioError) -> None:

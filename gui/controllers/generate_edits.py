@@ -149,7 +149,7 @@ class GenerateEdits(QObject):
 
     def show_samples(self, title: str, samples: list[Sample], captions: Sequence[str] = ()) -> None:
         """Show samples that are there already as a grid."""
-        self._controller.open_sheet(Sheet(title, list(samples), captions=list(captions)))
+        self._controller.grids.open(Sheet(title, list(samples), captions=list(captions)))
 
     @property
     def _generators(self) -> work.Generators:
@@ -166,13 +166,13 @@ class GenerateEdits(QObject):
     def _on_part(self, sample: Sample) -> None:
         # The former grid stays until the first picture is there: an error leaves it untouched.
         if not self._sheet.samples:
-            self._controller.open_sheet(self._sheet)
-        self._controller.put_sample(self._sheet, len(self._sheet.samples), sample)
+            self._controller.grids.open(self._sheet)
+        self._controller.grids.put(self._sheet, len(self._sheet.samples), sample)
 
     @Slot(object)
     def _on_sheet_done(self, _samples: list[Sample]) -> None:
-        if self._wanted and self._controller.state.sheet is self._sheet:
-            self._controller.select(self._wanted)
+        if self._wanted and self._controller.grids.sheet is self._sheet:
+            self._controller.grids.select(self._wanted)
 
     # Two samples
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
 from PySide6.QtWidgets import QWidget
 
@@ -52,6 +52,9 @@ class SampleActions(QObject):
             self.vary, self.more_like, self.morph, self.compare, self.nearest, self.use, self.copy_seed, self.latents,
             self.star, self.save, self.delete,
         ]  # fmt: skip
+        for action in self.menu:
+            if action is not self.save:
+                action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         self.set_selected([])
 
     def _make(self, text: str, icon: str, slot, shortcut: str | QKeySequence.StandardKey = "") -> QAction:
@@ -125,4 +128,4 @@ class SampleActions(QObject):
             self.controller.nearest.find(self.selected[0])
 
     def _on_delete(self) -> None:
-        self.controller.delete_samples(self.selected)
+        self.controller.grids.delete(self.selected)

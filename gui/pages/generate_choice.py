@@ -88,7 +88,7 @@ class ChoicePanel(QWidget):
         self._settings = GenerateSettings()
         self._open = ""
         self._bar: FlowPanel | None = None
-        self._all_any = QToolButton()
+        self._all_any: QToolButton | None = None
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(8)
@@ -99,7 +99,7 @@ class ChoicePanel(QWidget):
             if old is not None:
                 old.hide()
                 old.deleteLater()
-        self._bar, self.tiles, self.chips = None, None, {}
+        self._bar, self._all_any, self.tiles, self.chips = None, None, None, {}
         self._attributes = {attribute.name: attribute for attribute in attributes}
         self._pictures = {}
         if len(attributes) == 1:
@@ -122,7 +122,8 @@ class ChoicePanel(QWidget):
         for name, chip in self.chips.items():
             value = settings.choice.get(name)
             chip.show_value(value, None if value is None else self._pictures.get(name, {}).get(value))
-        self._all_any.setEnabled(bool(settings.choice))
+        if self._all_any is not None:
+            self._all_any.setEnabled(bool(settings.choice))
         if self.tiles is not None:
             self.tiles.set_value(settings.choice.get(self._open))
             mix = settings.mix

@@ -1,4 +1,4 @@
-"""GeneratePage: choose a class or attributes, and a grid of new pictures appears; assembly of its parts."""
+"""GeneratePage: choose a class or attributes, and a grid of new pictures appears; assembly of its tabs."""
 
 from __future__ import annotations
 
@@ -8,50 +8,32 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPoint, QSignalBlocker, QSize, Qt, Slot
-from PySide6.QtGui import QAction, QKeyEvent, QKeySequence, QResizeEvent, QShowEvent
-from PySide6.QtWidgets import (
-    QFrame,
-    QHBoxLayout,
-    QLabel,
-    QMenu,
-    QPushButton,
-    QStackedWidget,
-    QTabBar,
-    QToolButton,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import Qt, Slot
+from PySide6.QtGui import QAction, QKeySequence, QShowEvent
+from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
 from gui.controllers.generate_controller import GenerateController
-from gui.controllers.generate_edits import COMPARE
 from gui.controllers.generate_export import file_stem
-from gui.controllers.generate_settings import latent_words
 from gui.pages.actions import make_action
 from gui.pages.clipboard import NOTHING, clipboard_files, clipboard_image
 from gui.pages.generate_actions import SampleActions
-from gui.pages.generate_choice import ChoicePanel
 from gui.pages.generate_inspector import GenerateInspector
 from gui.pages.generate_provenance import ProvenanceCard
-from gui.pages.generate_sample import SamplePanel
+from gui.pages.generate_samples import SamplesTab
 from gui.pages.generate_strip import WorkStrip
 from gui.services.context import Services
-from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.empty_state import EmptyState
 from gui.widgets.file_dialogs import ask_folder, ask_open, ask_save
-from gui.widgets.flow_grid import Thumbnail
 from gui.widgets.inspector_column import prepare_controls
-from gui.widgets.qimage import to_picture, to_qimage
-from gui.widgets.sample_grid import SampleGrid
+from gui.widgets.qimage import to_picture
 
 if TYPE_CHECKING:
     from engine.generation import Latent, Sample
-    from gui.pages.generate_morph import MorphPanel
+    from gui.pages.gallery_panel import GalleryPanel
     from gui.pages.generate_own import OwnPanel
 
 PNG_FILTER = "PNG (*.png)"
 OPEN_FILTER = "Pictures (*.png *.jpg *.jpeg *.webp *.avif *.tif *.tiff *.bmp *.gif *.heic *.heif *.jxl);;All files (*)"
-LOW_HEIGHT = 620
 SAMPLES, GALLERY, OWN = range(3)
 
 
@@ -70,23 +52,17 @@ class GeneratePage(QWidget):
         self.sample_actions.save_wanted.connect(self._on_save)
         self._build_actions()
         self._build_canvas()
-        controller.model_changed.connect(self._on_model_changed)
-        controller.tiles.values_changed.connect(self._on_tiles_changed)
+        controller.model_changed.connect(self._show_state)
         controller.settings_changed.connect(self._on_settings_changed)
-        controller.samples_reset.connect(self._on_samples_reset)
-        controller.sample_added.connect(self._on_sample_added)
-        controller.sample_changed.connect(self._on_sample_changed)
-        controller.selection_changed.connect(self._on_selection_changed)
+        controller.grids.reset.connect(self._show_state)
+        controller.grids.added.connect(self._show_state)
+        controller.keeping.changed.connect(self._on_kept)
         controller.dropped.provenance_changed.connect(self._on_provenance_changed)
         controller.dropped.picture_opened.connect(self._on_picture_opened)
         controller.latent_wanted.connect(self._on_latent_wanted)
-        controller.keeping.changed.connect(self.sample_actions.show_stars)
-        controller.edits.purpose_changed.connect(self._on_purpose_changed)
-        controller.edits.morph_changed.connect(self._on_morph_changed)
-        services.host.state_changed.connect(self._on_engine_changed)
+        services.host.state_changed.connect(self._show_state)
         self._show_state()
         self._on_settings_changed()
-        self._on_selection_changed()
 
     # What the window asks of a page
 
@@ -116,10 +92,6 @@ class GeneratePage(QWidget):
         else:
             self._services.notices.info(NOTHING)
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        self._share_height()
-
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         if not event.spontaneous():
@@ -138,9 +110,9 @@ class GeneratePage(QWidget):
         self.sheet_action = make(self.tr("Contact sheet…"), "grid", self._on_save_sheet, "Ctrl+G")
         self.set_action = make(self.tr("Labelled set…"), "folder", self._on_labelled_set)
         cancel = make(self.tr("Cancel what is being made"), "cancel", self.controller.cancel, "Ctrl+.")
-        back = make(self.tr("Earlier grid"), "chevron-left", self.controller.go_back, keys.Back)
-        forward = make(self.tr("Later grid"), "chevron-right", self.controller.go_forward, keys.Forward)
-        self.back_action, self.forward_action = back, forward
+        back = make(self.tr("Earlier grid"), "chevron-left", self.controller.grids.go_back, keys.Back)
+        forward = make(self.tr("Later grid"), "chevron-right", self.controller.grids.go_forward, keys.Forward)
+        self._turn_actions = (back, forward)
         self._actions = [
             self.generate_action,
             self.open_action,
@@ -151,7 +123,7 @@ class GeneratePage(QWidget):
             self.set_action,
         ]
         # Not in the toolbar, yet behind their keys.
-        self.addActions([cancel, back, forward, *self.sample_actions.menu])
+        self.addActions([cancel, back, forward, self.sample_actions.save])
 
     def _build_canvas(self) -> None:
         self.empty = EmptyState("generate", "", "")
@@ -167,7 +139,8 @@ class GeneratePage(QWidget):
         top.addWidget(self.tabs)
         top.addWidget(self.strip, 1)
         self._views = QStackedWidget()
-        self._views.addWidget(self._build_samples())
+        self.samples = SamplesTab(self.controller, self.sample_actions, self._turn_actions, self._services)
+        self._views.addWidget(self.samples)
         # The other tabs are built when they are first opened.
         self._views.addWidget(QWidget())
         self._views.addWidget(QWidget())
@@ -186,69 +159,6 @@ class GeneratePage(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(self._stack)
 
-    def _build_samples(self) -> QWidget:
-        self.choice = ChoicePanel()
-        self.choice.picked.connect(self.controller.choose)
-        self.choice.cleared.connect(self._on_choice_cleared)
-        self.choice.mix_wanted.connect(self.controller.set_mix)
-        self.grid = SampleGrid(thumbnail_side=96, multiple=True, name=self.tr("Samples"))
-        self.grid.setMinimumWidth(224)
-        self.grid.selection_changed.connect(self._on_grid_selection)
-        self.grid.menu_requested.connect(self._on_menu)
-        self.sample = SamplePanel(self.controller, self.sample_actions, self._services)
-        self.sample.setMinimumWidth(288)
-        self.sample.setMaximumWidth(440)
-        left = QVBoxLayout()
-        left.setSpacing(4)
-        left.addLayout(self._build_heading())
-        left.addWidget(self._build_banner())
-        left.addWidget(self.grid, 1)
-        across = QHBoxLayout()
-        across.setSpacing(12)
-        across.addLayout(left, 3)
-        across.addWidget(self.sample, 2)
-        samples = QWidget()
-        self._samples_column = QVBoxLayout(samples)
-        self._samples_column.setContentsMargins(0, 0, 0, 0)
-        self._samples_column.setSpacing(10)
-        self._samples_column.addWidget(self.choice)
-        self._samples_column.addLayout(across, 1)
-        return samples
-
-    def _build_heading(self) -> QHBoxLayout:
-        """Which grid is shown, and the way to the others."""
-        self.heading = ElidedLabel()
-        self.heading.setProperty("look", "caption")
-        row = QHBoxLayout()
-        row.setSpacing(2)
-        for action in (self.back_action, self.forward_action):
-            button = QToolButton()
-            button.setDefaultAction(action)
-            button.setProperty("look", "flat")
-            button.setAccessibleName(action.text())
-            button.setIconSize(QSize(16, 16))
-            button.setStyleSheet("padding: 2px;")
-            row.addWidget(button)
-        row.addSpacing(4)
-        row.addWidget(self.heading, 1)
-        return row
-
-    def _build_banner(self) -> QFrame:
-        """Says that a second sample is to be chosen."""
-        self.banner = QFrame()
-        self.banner.setProperty("look", "card")
-        self._banner_text = QLabel()
-        self._banner_text.setWordWrap(True)
-        leave = QPushButton(self.tr("Never mind"))
-        leave.setProperty("look", "flat")
-        leave.clicked.connect(self.controller.edits.drop_purpose)
-        row = QHBoxLayout(self.banner)
-        row.setContentsMargins(12, 4, 4, 4)
-        row.addWidget(self._banner_text, 1)
-        row.addWidget(leave)
-        self.banner.hide()
-        return self.banner
-
     @cached_property
     def own(self) -> OwnPanel:
         """The tab of one's own picture, built when it is first needed."""
@@ -262,13 +172,16 @@ class GeneratePage(QWidget):
         return panel
 
     @cached_property
-    def morph(self) -> MorphPanel:
-        """The filmstrip below the grid, built when it is first needed."""
-        from gui.pages.generate_morph import MorphPanel
+    def gallery(self) -> GalleryPanel:
+        """The tab of the gallery, built when it is first needed."""
+        from gui.controllers.gallery_controller import GalleryController
+        from gui.pages.gallery_panel import GalleryPanel
 
-        panel = MorphPanel(self.controller, self._services)
-        prepare_controls(panel)
-        self._samples_column.addWidget(panel)
+        panel = GalleryPanel(self._services, GalleryController(self._services, self))
+        panel.restore_wanted.connect(self._on_restore_wanted)
+        panel.latents_wanted.connect(self.controller.latent_wanted)
+        panel.vary_wanted.connect(self._on_vary_wanted)
+        self._put_tab(GALLERY, panel)
         return panel
 
     def _put_tab(self, place: int, panel: QWidget) -> None:
@@ -281,10 +194,7 @@ class GeneratePage(QWidget):
 
     # The controller's signals
 
-    @Slot(str, str)
-    def _on_engine_changed(self, _state: str, _text: str) -> None:
-        self._show_state()
-
+    @Slot()
     def _show_state(self) -> None:
         state, host = self.controller.state, self._services.host
         self._stack.setCurrentIndex(1 if state.model else 0)
@@ -303,83 +213,18 @@ class GeneratePage(QWidget):
         for action in (self.generate_action, self.open_action):
             action.setEnabled(ready)
         for action in (self.save_all_action, self.sheet_action):
-            action.setEnabled(bool(state.samples))
+            action.setEnabled(bool(self.controller.grids.samples))
         self.set_action.setEnabled(ready and bool(state.attributes))
-        self._show_heading()
-
-    def _show_heading(self) -> None:
-        shelf = self.controller.state.shelf
-        count = len(shelf.current.samples)
-        parts = [shelf.current.title, self.tr("{n} pictures").format(n=count) if count > 1 else ""]
-        if len(shelf.sheets) > 1:
-            parts.append(self.tr("grid {place} of {n}").format(place=shelf.place + 1, n=len(shelf.sheets)))
-        self.heading.setText(" · ".join(part for part in parts if part))
-        self.back_action.setEnabled(shelf.can_go_back)
-        self.forward_action.setEnabled(shelf.can_go_forward)
-
-    @Slot()
-    def _on_model_changed(self) -> None:
-        self.choice.set_attributes(self.controller.state.attributes)
-        prepare_controls(self.choice)
-        self._on_settings_changed()
-        self._show_state()
-
-    @Slot(str)
-    def _on_tiles_changed(self, attribute: str) -> None:
-        self.choice.set_pictures(attribute, self.controller.tiles.values[attribute])
 
     @Slot()
     def _on_settings_changed(self) -> None:
-        self.choice.show_settings(self.controller.state.settings)
         self.undo_action.setEnabled(self.controller.can_undo)
         self.redo_action.setEnabled(self.controller.can_redo)
 
     @Slot()
-    def _on_samples_reset(self) -> None:
-        sheet = self.controller.state.sheet
-        self.grid.captions = bool(sheet.captions)
-        with QSignalBlocker(self.grid):
-            self.grid.set_items(self._thumbnail(index) for index in range(len(sheet.samples)))
-        self.grid.fit()
-        self._show_state()
-
-    @Slot(int)
-    def _on_sample_added(self, index: int) -> None:
-        with QSignalBlocker(self.grid):
-            self.grid.append(self._thumbnail(index))
-        self.grid.fit()
-        self._show_state()
-
-    @Slot(int)
-    def _on_sample_changed(self, index: int) -> None:
-        self.grid.change(index, self._thumbnail(index))
-        if index == 0:
-            self._show_heading()
-
-    def _thumbnail(self, index: int) -> Thumbnail:
-        sheet = self.controller.state.sheet
-        sample = sheet.samples[index]
-        caption = sheet.captions[index] if index < len(sheet.captions) else ""
-        seed = "" if sample.latent.seed is None else self.tr("Seed {seed}").format(seed=sample.latent.seed)
-        lines = [", ".join(sample.latent.attributes.values()), seed, ", ".join(latent_words(sample.latent))]
-        return Thumbnail(to_qimage(sample.pixels), caption, sample, "\n".join(line for line in lines if line))
-
-    @Slot()
-    def _on_selection_changed(self) -> None:
-        sheet = self.controller.state.sheet
-        rows = self.grid.selected_rows()
-        if 0 <= sheet.selected < len(self.grid.items) and sheet.selected not in rows:
-            with QSignalBlocker(self.grid):
-                self.grid.select_row(sheet.selected)
-        self._show_selected()
-
-    def _show_selected(self) -> None:
-        """Give the actions what is selected, the sample shown large first."""
-        sheet = self.controller.state.sheet
-        rows = [row for row in self.grid.selected_rows() if row < len(sheet.samples)]
-        rows.sort(key=lambda row: row != sheet.selected)
-        large = sheet.selected_sample
-        self.sample_actions.set_selected([sheet.samples[row] for row in rows] or ([large] if large else []))
+    def _on_kept(self) -> None:
+        if self.tabs.currentIndex() == GALLERY:
+            self.gallery.controller.activate()
 
     @Slot()
     def _on_provenance_changed(self) -> None:
@@ -391,24 +236,6 @@ class GeneratePage(QWidget):
         self.own.show_own()
         self.tabs.setCurrentIndex(OWN)
 
-    @Slot()
-    def _on_purpose_changed(self) -> None:
-        purpose = self.controller.edits.purpose
-        compare = self.tr("Choose the picture to compare with; it may be in another grid.")
-        morph = self.tr("Choose the picture to morph into; it may be in another grid.")
-        self._banner_text.setText(compare if purpose == COMPARE else morph)
-        self.banner.setVisible(bool(purpose))
-
-    @Slot()
-    def _on_morph_changed(self) -> None:
-        self.morph.show_morph()
-        self._share_height()
-
-    def _share_height(self) -> None:
-        """A morph needs the room that the choice has where the window is low."""
-        low = self.height() < LOW_HEIGHT and self.controller.edits.morph is not None
-        self.choice.setVisible(not low)
-
     @Slot(object)
     def _on_latent_wanted(self, latent: Latent) -> None:
         # The window knows the other pages; a page shown alone, as in a test, has none.
@@ -418,15 +245,12 @@ class GeneratePage(QWidget):
 
     # What the person does
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() == Qt.Key.Key_Escape and self.controller.edits.purpose:
-            self.controller.edits.drop_purpose()
-        else:
-            super().keyPressEvent(event)
-
     def _on_tab(self, place: int) -> None:
+        # Asking for a tab builds it.
         if place == OWN:
             self.own.show_own()
+        elif place == GALLERY:
+            self.gallery.show()
         self._views.setCurrentIndex(place)
 
     @Slot()
@@ -437,30 +261,20 @@ class GeneratePage(QWidget):
         self._show_samples()
         self.controller.generate()
 
-    def _on_choice_cleared(self) -> None:
-        self.controller.choose_all({})
+    @Slot(object)
+    def _on_restore_wanted(self, latent: Latent) -> None:
+        if self.controller.restore(latent):
+            self._show_samples()
 
-    @Slot()
-    def _on_grid_selection(self) -> None:
-        rows, sheet = self.grid.selected_rows(), self.controller.state.sheet
-        current = self.grid.currentIndex().row()
-        row = current if current in rows else (rows[0] if rows else -1)
-        if 0 <= row < len(sheet.samples):
-            self.controller.edits.take_second(sheet.samples[row])
-            if row != sheet.selected:
-                self.controller.select(row)
-        self._show_selected()
-
-    def _on_menu(self, row: int, position: QPoint) -> None:
-        if row not in self.grid.selected_rows():
-            self.grid.select_row(row)
-        menu = QMenu(self)
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.addActions(self.sample_actions.menu)
-        menu.popup(position)
+    @Slot(object)
+    def _on_vary_wanted(self, latent: Latent) -> None:
+        self._show_samples()
+        self.controller.edits.vary(latent)
 
     def _on_save(self) -> None:
         samples = self.sample_actions.selected
+        if self.tabs.currentIndex() == OWN:
+            samples = [self.controller.own.current] if self.controller.own.current is not None else []
         if len(samples) > 1:
             self._save_many(samples)
         elif samples:
@@ -474,7 +288,7 @@ class GeneratePage(QWidget):
             self.controller.export.save_sample(sample, path)
 
     def _on_save_all(self) -> None:
-        self._save_many(self.controller.state.samples)
+        self._save_many(self.controller.grids.samples)
 
     def _save_many(self, samples: Sequence[Sample]) -> None:
         title = self.tr("Save {n} samples to a folder").format(n=len(samples))
@@ -483,7 +297,7 @@ class GeneratePage(QWidget):
             self.controller.export.save_all(samples, folder)
 
     def _on_save_sheet(self) -> None:
-        samples = self.controller.state.samples
+        samples = self.controller.grids.samples
         name = f"{self.controller.state.model}-sheet.png"
         path = ask_save(self, self._services.settings, self.tr("Save the contact sheet"), name, PNG_FILTER)
         if path is not None:

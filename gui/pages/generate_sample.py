@@ -94,7 +94,7 @@ class SamplePanel(QFrame):
         column = QVBoxLayout(self)
         column.setContentsMargins(12, 12, 4, 8)
         column.addWidget(area)
-        controller.selection_changed.connect(self.show_sample)
+        controller.grids.selection_changed.connect(self.show_sample)
         controller.model_changed.connect(self._on_model_changed)
         controller.nearest.changed.connect(self._on_nearest_changed)
         self.show_sample()
@@ -162,7 +162,7 @@ class SamplePanel(QFrame):
     @Slot()
     def show_sample(self) -> None:
         """Show the sample that is selected now."""
-        sample = self.controller.selected_sample
+        sample = self.controller.grids.selected
         self.controller.nearest.let_go(sample)
         self.view.show_pixels(None if sample is None else sample.pixels)
         for section in (self.made_section, self.change_section, self.nearest_section):
@@ -220,7 +220,7 @@ class SamplePanel(QFrame):
                 self.value.addItem(self.tr("Any"), None)
                 for value in attribute.values:
                     self.value.addItem(value, value)
-        sample = self.controller.selected_sample
+        sample = self.controller.grids.selected
         if sample is not None:
             self._show_values(sample.latent)
 
@@ -243,14 +243,14 @@ class SamplePanel(QFrame):
         self._show_attribute()
 
     def _on_value(self, index: int) -> None:
-        sample, attribute = self.controller.selected_sample, self._attribute()
+        sample, attribute = self.controller.grids.selected, self._attribute()
         if sample is not None and attribute is not None:
             value = self.value.itemData(index)
             if value != sample.latent.attributes.get(attribute.name):
                 self.controller.edits.change(sample.latent, attribute.name, value)
 
     def _on_every(self) -> None:
-        sample, attribute = self.controller.selected_sample, self._attribute()
+        sample, attribute = self.controller.grids.selected, self._attribute()
         if sample is not None and attribute is not None:
             self.controller.edits.in_every_class(sample.latent, attribute.name)
 

@@ -78,6 +78,7 @@ class GenerateEdits(QObject):
         self._rounds = 0  # of variations: each gets seeds of its own
         self._lane = self._lane_of(self._on_part, self._on_sheet_done)
         self._morph_lane = self._lane_of(self._on_frame, self._on_morph_done)
+        self._morph_lane.failed.connect(self._on_morph_failed)
 
     def _lane_of(self, on_part: Callable, on_done: Callable) -> GenerateLane:
         lane = GenerateLane(self._controller.services, self)
@@ -245,6 +246,11 @@ class GenerateEdits(QObject):
         if self.morph is not None:
             self.morph.complete = True
             self.morph_changed.emit()
+
+    @Slot(object)
+    def _on_morph_failed(self, _error: LatentStudioError) -> None:
+        self.morph = None
+        self.morph_changed.emit()
 
     @Slot()
     def _on_lane_changed(self) -> None:

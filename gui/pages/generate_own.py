@@ -290,7 +290,7 @@ class OwnPanel(QWidget):
 
     def _show_siblings(self) -> None:
         siblings = self.own.siblings
-        if siblings == [] or self._shown_siblings[:1] != siblings[:1]:
+        if not siblings or not self._shown_siblings or self._shown_siblings[0] is not siblings[0]:
             self._shown_siblings = []
             with QSignalBlocker(self.siblings):
                 self.siblings.set_items([])

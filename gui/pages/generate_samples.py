@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPoint, QSignalBlocker, QSize, Qt, Slot
+from PySide6.QtCore import QPoint, QSignalBlocker, QSize, Qt, QTimer, Slot
 from PySide6.QtGui import QAction, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QFrame,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from gui.pages.generate_morph import MorphPanel
     from gui.widgets.compare_view import CompareView
 
+CHUNK = 128  # samples put into the grid in one turn of the event loop
 LOW_HEIGHT = 540  # below it a morph takes the room of the choice
 
 
@@ -73,6 +74,10 @@ class SamplesTab(QWidget):
         for widget in (self.grid, self.sample):
             # Single letters are keys of these two only; on the tiles they find a value.
             widget.addActions(actions.menu)
+        self._filler = QTimer(self)
+        self._filler.setSingleShot(True)
+        self._filler.setInterval(0)
+        self._filler.timeout.connect(self._fill)
         self._lay_out()
         grids = controller.grids
         controller.model_changed.connect(self._on_model_changed)
@@ -203,23 +208,42 @@ class SamplesTab(QWidget):
         sheet = self.controller.grids.sheet
         self.grid.captions = bool(sheet.captions)
         with QSignalBlocker(self.grid):
-            self.grid.set_items(self._thumbnail(index) for index in range(len(sheet.samples)))
-        self.grid.fit()
+            self.grid.set_items(self._thumbnail(index) for index in range(min(CHUNK, len(sheet.samples))))
         self.leave_compare()
+        self._after_filling()
         self._show_heading()
 
     @Slot(int)
     def _on_added(self, index: int) -> None:
-        with QSignalBlocker(self.grid):
-            self.grid.append(self._thumbnail(index))
-        self.grid.fit()
+        # A grid that is still being filled comes to it in time.
+        if index == len(self.grid.items):
+            with QSignalBlocker(self.grid):
+                self.grid.append(self._thumbnail(index))
+            self.grid.fit()
         self._show_heading()
 
     @Slot(int)
     def _on_replaced(self, index: int) -> None:
-        self.grid.change(index, self._thumbnail(index))
+        if index < len(self.grid.items):
+            self.grid.change(index, self._thumbnail(index))
         if index == 0:
             self._show_heading()
+
+    @Slot()
+    def _fill(self) -> None:
+        """Put more samples of a large grid into view; all at once would stop the window."""
+        shown, samples = len(self.grid.items), self.controller.grids.samples
+        with QSignalBlocker(self.grid):
+            self.grid.append(*(self._thumbnail(index) for index in range(shown, min(shown + CHUNK, len(samples)))))
+        self._after_filling()
+
+    def _after_filling(self) -> None:
+        self.grid.fit()
+        if len(self.grid.items) < len(self.controller.grids.samples):
+            self._filler.start()
+        else:
+            self._filler.stop()
+            self._on_selection_changed()
 
     def _thumbnail(self, index: int) -> Thumbnail:
         sheet = self.controller.grids.sheet

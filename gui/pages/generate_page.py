@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, Slot
+from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QAction, QKeySequence, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
@@ -48,8 +48,7 @@ class GeneratePage(QWidget):
         self.controller = controller
         self._services = services
         self._inspector: GenerateInspector | None = None
-        self.sample_actions = SampleActions(controller, services, self)
-        self.sample_actions.save_wanted.connect(self._on_save)
+        self._steps: list[Callable[[], object]] = []  # of building that are left
         self._build_actions()
         self._build_canvas()
         controller.model_changed.connect(self._show_state)
@@ -63,6 +62,13 @@ class GeneratePage(QWidget):
         services.host.state_changed.connect(self._show_state)
         self._show_state()
         self._on_settings_changed()
+        # The rest in turns of the event loop of their own, while the model loads; asking for a part builds it at once.
+        self._steps = [lambda: self.sample_actions, lambda: self.samples, lambda: self.samples.sample]
+        self._builder = QTimer(self)
+        self._builder.setSingleShot(True)
+        self._builder.setInterval(0)
+        self._builder.timeout.connect(self._build_next)
+        self._builder.start()
 
     # What the window asks of a page
 
@@ -123,7 +129,7 @@ class GeneratePage(QWidget):
             self.set_action,
         ]
         # Not in the toolbar, yet behind their keys.
-        self.addActions([cancel, back, forward, self.sample_actions.save])
+        self.addActions([cancel, back, forward])
 
     def _build_canvas(self) -> None:
         self.empty = EmptyState("generate", "", "")
@@ -139,11 +145,9 @@ class GeneratePage(QWidget):
         top.addWidget(self.tabs)
         top.addWidget(self.strip, 1)
         self._views = QStackedWidget()
-        self.samples = SamplesTab(self.controller, self.sample_actions, self._turn_actions, self._services)
-        self._views.addWidget(self.samples)
-        # The other tabs are built when they are first opened.
-        self._views.addWidget(QWidget())
-        self._views.addWidget(QWidget())
+        # The tabs are built when they are first needed.
+        for _ in (SAMPLES, GALLERY, OWN):
+            self._views.addWidget(QWidget())
         self.provenance = ProvenanceCard(self.controller, self._services)
         content = QWidget()
         column = QVBoxLayout(content)
@@ -158,6 +162,28 @@ class GeneratePage(QWidget):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(self._stack)
+
+    def _build_next(self) -> None:
+        if self._steps:
+            self._steps.pop(0)()
+            self._builder.start()
+        else:
+            self._show_state()
+
+    @cached_property
+    def sample_actions(self) -> SampleActions:
+        """What can be done with the selected samples."""
+        actions = SampleActions(self.controller, self._services, self)
+        actions.save_wanted.connect(self._on_save)
+        self.addAction(actions.save)
+        return actions
+
+    @cached_property
+    def samples(self) -> SamplesTab:
+        """The tab of the grids."""
+        tab = SamplesTab(self.controller, self.sample_actions, self._turn_actions, self._services)
+        self._put_tab(SAMPLES, tab)
+        return tab
 
     @cached_property
     def own(self) -> OwnPanel:
@@ -191,13 +217,15 @@ class GeneratePage(QWidget):
             self._views.removeWidget(before)
             before.deleteLater()
         self._views.insertWidget(place, panel)
+        # Taking away the one in view brought another into it.
+        self._views.setCurrentIndex(self.tabs.currentIndex())
 
     # The controller's signals
 
     @Slot()
     def _show_state(self) -> None:
         state, host = self.controller.state, self._services.host
-        self._stack.setCurrentIndex(1 if state.model else 0)
+        self._stack.setCurrentIndex(1 if state.model and not self._steps else 0)
         if not state.model:
             if host.state == "loading":
                 text = self.tr("The first pictures appear here in a few seconds.")

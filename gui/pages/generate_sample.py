@@ -97,6 +97,7 @@ class SamplePanel(QFrame):
         controller.grids.selection_changed.connect(self.show_sample)
         controller.model_changed.connect(self._on_model_changed)
         controller.nearest.changed.connect(self._on_nearest_changed)
+        self._on_model_changed()
         self.show_sample()
 
     def resizeEvent(self, event: QResizeEvent) -> None:

@@ -68,12 +68,8 @@ class SamplesTab(QWidget):
         self.grid.setMinimumWidth(224)
         self.grid.selection_changed.connect(self._on_grid_selection)
         self.grid.menu_requested.connect(self._on_menu)
-        self.sample = SamplePanel(controller, actions, services)
-        self.sample.setMinimumWidth(288)
-        self.sample.setMaximumWidth(440)
-        for widget in (self.grid, self.sample):
-            # Single letters are keys of these two only; on the tiles they find a value.
-            widget.addActions(actions.menu)
+        # Single letters are keys of the grid and of the panel beside it only; on the tiles they find a value.
+        self.grid.addActions(actions.menu)
         self._filler = QTimer(self)
         self._filler.setSingleShot(True)
         self._filler.setInterval(0)
@@ -91,9 +87,21 @@ class SamplesTab(QWidget):
         controller.edits.purpose_changed.connect(self._on_purpose_changed)
         controller.edits.morph_changed.connect(self._on_morph_changed)
         controller.edits.compare_wanted.connect(self._on_compare)
-        self._on_settings_changed()
-        self._on_selection_changed()
-        self._show_heading()
+        self._on_model_changed()
+        for name in controller.tiles.values:
+            self._on_tiles_changed(name)
+        self._on_reset()
+
+    @cached_property
+    def sample(self) -> SamplePanel:
+        """The selected sample; the page has it built in a turn of its own."""
+        panel = SamplePanel(self.controller, self._actions, self._services, self)
+        panel.setMinimumWidth(288)
+        panel.setMaximumWidth(440)
+        panel.addActions(self._actions.menu)
+        prepare_controls(panel)
+        self._across.addWidget(panel, 2)
+        return panel
 
     @cached_property
     def morph(self) -> MorphPanel:
@@ -124,11 +132,10 @@ class SamplesTab(QWidget):
         left.addWidget(self._build_banner())
         left.addWidget(self.grid, 1)
         across = QWidget()
-        row = QHBoxLayout(across)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(12)
-        row.addLayout(left, 3)
-        row.addWidget(self.sample, 2)
+        self._across = QHBoxLayout(across)
+        self._across.setContentsMargins(0, 0, 0, 0)
+        self._across.setSpacing(12)
+        self._across.addLayout(left, 3)
         self._body = QStackedWidget()
         self._body.addWidget(across)
         self._column = QVBoxLayout(self)

@@ -9,7 +9,6 @@ from PySide6.QtCore import QSignalBlocker, QSize, Qt, QTimer, Slot
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
-    QLabel,
     QListView,
     QMenu,
     QPushButton,
@@ -61,6 +60,7 @@ class MorphPanel(QFrame):
         self.strip.selection_changed.connect(self._on_strip)
         self.steps = QSpinBox()
         self.steps.setRange(*MORPH_STEPS)
+        self.steps.setSuffix(self.tr(" steps"))
         self.steps.setKeyboardTracking(False)
         self.steps.setAccessibleName(self.tr("Pictures of the morph"))
         self.steps.setToolTip(self.tr("Pictures from one end to the other"))
@@ -74,13 +74,10 @@ class MorphPanel(QFrame):
         self.menu = QMenu(self)
         self.menu.aboutToShow.connect(self.fill_menu)
         self.export.setMenu(self.menu)
-        label = QLabel(self.tr("Pictures"))
-        label.setProperty("look", "caption")
-        label.setBuddy(self.steps)
         top = QHBoxLayout()
         top.setSpacing(6)
         top.addWidget(self.title, 1)
-        for widget in (label, self.steps, self.play, turn, grid, self.export, close):
+        for widget in (self.steps, self.play, turn, grid, self.export, close):
             top.addWidget(widget)
         right = QVBoxLayout()
         right.setSpacing(4)

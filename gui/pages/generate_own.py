@@ -6,7 +6,7 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QComboBox,
@@ -31,8 +31,6 @@ from gui.widgets.qimage import to_qimage
 from gui.widgets.wait_bar import WaitBar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from engine.generation import Sample
     from engine.models.card import Attribute
 
@@ -78,13 +76,17 @@ class OwnPanel(QWidget):
                 self.open_wanted.emit,
             )
         )
-        self._stack.addWidget(self._build())
+        self._body: QWidget | None = None  # built when a picture is opened
+        self._table_timer = QTimer(self)
+        self._table_timer.setSingleShot(True)
+        self._table_timer.setInterval(0)
+        self._table_timer.timeout.connect(self._fill_table)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self._stack)
         self.own.changed_all.connect(self.show_own)
         controller.model_changed.connect(self._on_model_changed)
-        self._on_model_changed()
+        self.show_own()
 
     # Building
 
@@ -179,17 +181,17 @@ class OwnPanel(QWidget):
 
     @Slot()
     def _on_model_changed(self) -> None:
-        attributes = self.controller.state.attributes
-        if attributes != self._attributes:
-            self._attributes = attributes
-            self._fill_table(attributes)
-            with QSignalBlocker(self.attribute):
-                self.attribute.clear()
-                for attribute in attributes:
-                    self.attribute.addItem(attribute_words(attribute.name).lower(), attribute.name)
+        if self._body is not None and self.controller.state.attributes != self._attributes:
+            # In a turn of its own: a model may have many attributes, each with two lists.
+            self._table_timer.start()
         self.show_own()
 
-    def _fill_table(self, attributes: Sequence[Attribute]) -> None:
+    def _fill_table(self) -> None:
+        attributes = self._attributes = self.controller.state.attributes
+        with QSignalBlocker(self.attribute):
+            self.attribute.clear()
+            for attribute in attributes:
+                self.attribute.addItem(attribute_words(attribute.name).lower(), attribute.name)
         for old in [*self._lines, *self._heads]:
             for widget in old:
                 widget.hide()
@@ -219,10 +221,15 @@ class OwnPanel(QWidget):
             self.read_boxes[attribute.name], self.change_boxes[attribute.name] = read, change
         prepare_controls(self._table)
         self._place_rows()
+        self.show_own()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self._place_rows()
+        if self._body is not None:
+            self._place_rows()
+            self._share_height()
+
+    def _share_height(self) -> None:
         height = min(VIEW_HEIGHTS[1], max(VIEW_HEIGHTS[0], round(VIEW_SHARE * self.height())))
         for view in self._views:
             view.setFixedHeight(height)
@@ -257,7 +264,16 @@ class OwnPanel(QWidget):
     def show_own(self) -> None:
         """Show what is known of the picture now."""
         own = self.own
-        self._stack.setCurrentIndex(0 if own.picture is None else 1)
+        if own.picture is None:
+            self._stack.setCurrentIndex(0)
+            return
+        if self._body is None:
+            self._body = self._build()
+            prepare_controls(self._body)
+            self._stack.addWidget(self._body)
+            self._on_model_changed()
+            self._share_height()
+        self._stack.setCurrentIndex(1)
         self.wait.set_busy(own.lane.busy)
         encoded = own.encoded
         self.original.show_pixels(None if encoded is None else encoded.seen)

@@ -176,7 +176,7 @@ class SamplePanel(QFrame):
         self.caption.setText(self._caption(latent))
         values = list(latent_values(latent, self.controller.state.attributes).values())
         parts = values if len(values) > 1 else []
-        self.details.setText(" · ".join([*parts, *latent_words(latent), latent.model]))
+        self.details.setText("\u00a0· ".join([*parts, *latent_words(latent), latent.model]))
         self._show_values(latent)
 
     def _caption(self, latent: Latent) -> str:

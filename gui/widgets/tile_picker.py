@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QIcon, QKeyEvent, QMouseEvent, QPixmap, QResizeEvent
+from PySide6.QtGui import QIcon, QKeyEvent, QMouseEvent, QPixmap, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QButtonGroup, QFrame, QLineEdit, QScrollArea, QToolButton, QVBoxLayout, QWidget
 
 from gui.services.theme import Theme
@@ -130,6 +130,11 @@ class TilePicker(QWidget):
             if value in self._buttons:
                 self._buttons[value].setIcon(picture_icon(pixels, ICON_SIDES[0]))
 
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        # Only now have the tiles the font, and with it the size, that they will have.
+        self._fit()
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._fit()
@@ -198,7 +203,7 @@ class TilePicker(QWidget):
         for button in self._buttons.values():
             button.set_icon_side(side, max(side, text))
         needed = max(1, math.ceil((len(self._buttons) - len(self._left_out)) / per_line))
-        line = next((button.minimumHeight() for button in self._buttons.values()), 0)
+        line = next((button.maximumHeight() for button in self._buttons.values()), 0)
         shown_lines = min(needed, lines)
         self._area.setFixedHeight(shown_lines * line + (shown_lines - 1) * SPACING)
 

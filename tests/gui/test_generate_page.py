@@ -393,7 +393,7 @@ def test_open_in_latents_hands_over_the_latent(qtbot: QtBot, ready: GeneratePage
     ready.controller.grids.select(2)
     with qtbot.waitSignal(ready.controller.latent_wanted) as wanted:
         ready.sample_actions.latents.trigger()
-    assert wanted.args[0] == ready.controller.grids.samples[2].latent
+    assert wanted.args == [ready.controller.grids.samples[2].latent]
 
 
 def test_all_samples_and_the_grid_are_saved(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from PySide6.QtCore import QEvent, QPoint, QRect, QSize
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
@@ -23,6 +25,12 @@ class FlowPanel(QWidget):
         """Put a widget at the end."""
         member.setParent(self)
         self._members.append(member)
+        self._place()
+
+    def leave_out(self, members: Collection[QWidget]) -> None:
+        """Hide these, and close the gaps; the others are shown."""
+        for member in self._members:
+            member.setVisible(member not in members)
         self._place()
 
     def clear(self) -> None:

@@ -98,7 +98,7 @@ def _generate(
     folder: Path, card: ModelCard, quick: bool, device: ComputeDevice, report: Report, result: DemoResult
 ) -> None:
     """A grid with one row per value of the model's first attribute, the same seeds in every row."""
-    from engine.generation import Generator, contact_sheet
+    from engine.generation import Generator, SamplingSettings, contact_sheet
 
     started = time.perf_counter()
     generator = Generator.load(card.name, device.torch_device)
@@ -108,7 +108,8 @@ def _generate(
     pictures = []
     for number, value in enumerate(attribute.values):
         report(title, Progress(number, len(attribute.values)))
-        pictures += [sample.pixels for sample in generator.sample({attribute.name: value}, columns, seed=0)]
+        settings = SamplingSettings({attribute.name: value})
+        pictures += [sample.pixels for sample in generator.sample(settings, columns, seed=0)]
     report(title, Progress(len(attribute.values), len(attribute.values)))
     path = folder / f"{card.name}.png"
     write_bytes(path, encode_png(contact_sheet(pictures, columns)))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +15,7 @@ from engine.commands.console import (
     ThreadsOption,
     bar,
     compute_device,
+    errors,
     output,
     parse_pairs,
     prepare_folder,
@@ -19,6 +23,9 @@ from engine.commands.console import (
 )
 from engine.errors import OutputError, UsageError
 from engine.models.card import Attribute
+
+if TYPE_CHECKING:
+    from engine.generation import Generator, Latent, Mix, Sample
 
 AttributesOption = Annotated[
     list[str] | None, typer.Option("--attr", metavar="NAME=VALUE", help="Choose an attribute; repeatable.")
@@ -48,37 +55,121 @@ def choose(attributes: tuple[Attribute, ...], class_name: str | None, pairs: lis
 
 
 def generate(
-    model: ModelArgument,
+    model: Annotated[
+        str | None, typer.Argument(metavar="MODEL", help="A model's name (see `models`) or its file; not with --like.")
+    ] = None,
     class_name: ClassOption = None,
     attr: AttributesOption = None,
-    count: Annotated[int, typer.Option("--count", "-n", min=1, max=10_000, help="How many pictures.")] = 16,
-    seed: Annotated[int, typer.Option(min=0, help="Picture i has the seed SEED + i.")] = 0,
+    count: Annotated[
+        int | None, typer.Option("--count", "-n", metavar="N", help="How many pictures; 16, or 1 with --like.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Picture i has the seed SEED + i; 0, or the one of --like.")] = None,
     temperature: Annotated[
-        float, typer.Option(min=0.0, max=3.0, help="Below 1 more typical, above 1 more varied pictures.")
-    ] = 1.0,
+        float | None, typer.Option(help="0 to 3. Below 1 more typical, above 1 more varied pictures.")
+    ] = None,
+    guidance: Annotated[
+        float | None, typer.Option(help="0 to 5. Above 1 the choice is overdone; 1 as trained.")
+    ] = None,
+    prior: Annotated[
+        str | None, typer.Option(help="flow, or normal: N(0, I), as a VAE without a learned prior samples.")
+    ] = None,
+    mix: Annotated[
+        str | None, typer.Option(metavar="ATTRIBUTE=VALUE:WEIGHT", help="Mix in a second value; WEIGHT is 0 to 1.")
+    ] = None,
+    diversity: Annotated[
+        float | None, typer.Option(help="0 to 1. Above 0, each picture is chosen to be unlike those before.")
+    ] = None,
+    like: Annotated[
+        Path | None, typer.Option("--like", metavar="PNG", help="Take model, seed and settings of a picture made here.")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the pictures.")] = Path("generated"),
-    sheet: Annotated[bool, typer.Option("--sheet/--no-sheet", help="Also write all of them as one picture.")] = True,
+    sheet: Annotated[
+        Path | None, typer.Option("--sheet", metavar="FILE", help="All of them as one picture; sheet.png in OUT.")
+    ] = None,
+    no_sheet: Annotated[bool, typer.Option("--no-sheet", help="Write no picture of all of them.")] = False,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
 ) -> None:
     """Generate pictures of a class, each a PNG that remembers how it was made."""
     set_compute(device, threads)
-    from engine.files import write_bytes
-    from engine.generation import Generator, contact_sheet, save_sample
-    from engine.image import encode_png
+    if (model is None) == (like is None):
+        raise UsageError("Either a MODEL or --like PNG is needed, not both.", "`main.py models` lists the models.")
+    if no_sheet and sheet is not None:
+        raise UsageError("--sheet and --no-sheet exclude one another.", "Leave one of them out.")
+    from engine.generation import Generator, SamplingSettings, save_sample
 
-    generator = Generator.load(model, compute_device().torch_device)
-    choice = choose(generator.attributes, class_name, attr)
-    with bar("Generating") as progress:
-        samples = generator.sample(choice, count, seed, temperature, progress=progress)
+    if like is not None:
+        generator, latent = open_sample(like)
+        base, first = SamplingSettings.of(latent), latent.seed
+    else:
+        assert model is not None
+        generator, latent = Generator.load(model, compute_device().torch_device), None
+        base, first = SamplingSettings(), 0
+    given = {
+        "choice": choose(generator.attributes, class_name, attr) or None,
+        "prior": prior, "guidance": guidance, "temperature": temperature, "diversity": diversity,
+        "mix": None if mix is None else parse_mix(mix),
+    }  # fmt: skip
+    changes = {name: value for name, value in given.items() if value is not None}
+    if "choice" in changes:
+        changes["choice"] = {**base.choice, **given["choice"]}
+    settings = replace(base, **changes)
+    if settings.prior == "normal" and guidance is not None:
+        raise UsageError("--guidance acts on the flow, which --prior normal leaves out.", "Use one of them.")
+    wanted = count if count is not None else 1 if like is not None else 16
+    if latent is not None and not changes and seed is None and wanted == 1:
+        # The stored latent says more than its seed: a picture that was edited has none.
+        samples = [generator.sample_at(latent)]
+    else:
+        seed = first if seed is None else seed
+        if seed is None:
+            raise UsageError(f"{like} was made from other pictures and has no seed.", "Give one with --seed.")
+        with bar("Generating") as progress:
+            samples = generator.sample(settings, wanted, seed, progress=progress)
     prepare_folder(out)
     for sample in samples:
-        save_sample(sample, out / f"{generator.card.name}-{sample.latent.seed:06d}.png")
-    if sheet:
-        columns = max(1, round(len(samples) ** 0.5))
-        pictures = [sample.pixels for sample in samples]
-        write_bytes(out / "sheet.png", encode_png(contact_sheet(pictures, columns)))
+        word = "edited" if sample.latent.seed is None else f"{sample.latent.seed:06d}"
+        save_sample(sample, out / f"{generator.card.name}-{word}.png")
+    if not no_sheet:
+        write_sheet(samples, sheet or out / "sheet.png")
     output.print(f"{len(samples)} pictures in {out}", soft_wrap=True, markup=False)
+
+
+def parse_mix(text: str) -> Mix:
+    """ATTRIBUTE=VALUE:WEIGHT as a mix. Raises `UsageError`."""
+    from engine.generation import Mix
+
+    pair, colon, weight = text.rpartition(":")
+    attribute, sign, value = pair.partition("=")
+    try:
+        share = float(weight)
+    except ValueError:
+        share = math.nan
+    if not (colon and sign and attribute and value and math.isfinite(share)):
+        raise UsageError(f"--mix {text!r} is not ATTRIBUTE=VALUE:WEIGHT.", "Write, for example, --mix digit=3:0.5.")
+    return Mix(attribute.strip(), value.strip(), share)
+
+
+def open_sample(path: Path) -> tuple[Generator, Latent]:
+    """A picture made here: its model and its latent. Raises `PictureError`, `UsageError`, `ModelError`."""
+    from engine.generation import generator_of, read_latent
+
+    latent = read_latent(path)
+    generator = generator_of(latent, compute_device().torch_device)
+    if generator.card.weights_sha256 != latent.weights_sha256:
+        errors.print(f"{path} was made by another version of {latent.model}: pictures may differ.", soft_wrap=True)
+    return generator, latent
+
+
+def write_sheet(samples: Sequence[Sample], path: Path, columns: int | None = None, *, overwrite: bool = True) -> None:
+    """Write all samples as one picture; about as many rows as columns where none are given. Raises `OutputError`."""
+    from engine.files import write_bytes
+    from engine.generation import contact_sheet
+    from engine.image import encode_png
+
+    pictures = [sample.pixels for sample in samples]
+    sheet = contact_sheet(pictures, columns or max(1, round(len(pictures) ** 0.5)))
+    write_bytes(path, encode_png(sheet), overwrite=overwrite)
 
 
 def traverse(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal, NamedTuple, Self
 
 import torch
@@ -19,7 +19,7 @@ from engine.losses.kl import kl_per_dimension, warm_up, with_free_bits
 from engine.losses.perceptual import perceptual_distance
 from engine.losses.reconstruction import Likelihood, psnr_from_mse, reconstruction_nll
 from engine.models.card import LatentDimension, ModelCard
-from engine.models.latent_flow import LatentFlow
+from engine.models.latent_flow import Guidance, LatentFlow
 from engine.models.latent_statistics import principal_moves, quantiles
 from engine.models.network import Batch, Network, TrainingMoment
 from engine.models.picture_networks import PictureDecoder, PictureEncoder, stem_size
@@ -100,6 +100,14 @@ class Posterior(NamedTuple):
         return self.mean + torch.exp(0.5 * self.log_variance) * torch.randn_like(self.mean)
 
 
+class LabelMix(NamedTuple):
+    """The embedding of one attribute, moved by `weight` (0..1) towards that of `value`; both are numbers."""
+
+    attribute: int
+    value: int
+    weight: float
+
+
 class ConditionalVAE(Network[ConditionalVaeConfig]):
     """Sohn et al. (2015) with the shared optimal variance of Rybkin et al. (2021) and a learned prior.
 
@@ -155,8 +163,12 @@ class ConditionalVAE(Network[ConditionalVaeConfig]):
         return torch.where(rows | ones, self.open_labels(len(labels)), labels)
 
     @staticmethod
-    def _embed(tables: nn.Module, labels: Tensor) -> Tensor:
-        columns = [table(labels[:, index]) for index, table in enumerate(tables.children())]
+    def _embed(tables: nn.Module, labels: Tensor, mixes: Sequence[LabelMix] = ()) -> Tensor:
+        rows = list(tables.children())
+        columns = [table(labels[:, index]) for index, table in enumerate(rows)]
+        for mix in mixes:
+            towards = rows[mix.attribute](torch.full_like(labels[:, mix.attribute], mix.value))
+            columns[mix.attribute] = torch.lerp(columns[mix.attribute], towards, mix.weight)
         if not columns:
             return torch.zeros(len(labels), 1, device=labels.device)
         return torch.cat(columns, dim=-1)
@@ -172,20 +184,50 @@ class ConditionalVAE(Network[ConditionalVaeConfig]):
         mean, log_variance = self.posterior(joined).float().chunk(2, dim=-1)
         return Posterior(mean, log_variance.clamp(*LOG_VARIANCE_RANGE))
 
-    def decode(self, z: Tensor, labels: Tensor) -> Tensor:
+    def bounds(self, image: Tensor, labels: Tensor) -> Tensor:
+        """Evidence lower bound (B,), in nats, of one picture (1, C, S, S) under each row of labels (B, A).
+
+        The reconstruction is that of the posterior's mean instead of draws: bounds that are compared must not differ by
+        chance.
+        """
+        posterior = self._posterior(self.encoder(image).expand(len(labels), -1), labels)
+        predictions = self.decode(posterior.mean, labels).float()
+        nll = torch.stack([reconstruction_nll(one, image[0], self.config.likelihood) for one in predictions])
+        return -(nll * image.numel() + kl_per_dimension(*posterior).sum(1))
+
+    def decode(self, z: Tensor, labels: Tensor, mixes: Sequence[LabelMix] = ()) -> Tensor:
         """Latents (B, D) and labels (B, A) -> pictures (B, C, S, S), about 0..1, not clamped."""
-        joined = torch.cat([z, self._embed(self.attributes, labels)], dim=-1)
+        joined = torch.cat([z, self._embed(self.attributes, labels, mixes)], dim=-1)
         return self.decoder(self.condition(joined))
 
-    def style_to_latent(self, style: Tensor, labels: Tensor, steps: int | None = None) -> Tensor:
-        """Style s (B, D), N(0, I) on the data, -> latent z (B, D)."""
-        return self._field.to_latent(
-            style @ self.rotation.T, self._flow_condition(labels), steps or self.config.flow_steps
-        )
+    def style_to_latent(
+        self,
+        style: Tensor,
+        labels: Tensor,
+        steps: int | None = None,
+        mixes: Sequence[LabelMix] = (),
+        guidance: float = 1.0,
+    ) -> Tensor:
+        """Style s (B, D), N(0, I) on the data, -> latent z (B, D).
 
-    def latent_to_style(self, z: Tensor, labels: Tensor) -> Tensor:
+        Args:
+            style: points.
+            labels: (B, A).
+            steps: of the flow; None takes the model's own number.
+            mixes: applied to the labels' embeddings, one after the other.
+            guidance: strength of the labels, see `engine.models.latent_flow.Guidance`; 1 follows the flow as trained.
+        """
+        condition = self._flow_condition(labels, mixes)
+        steps = steps or self.config.flow_steps
+        return self._field.to_latent(style @ self.rotation.T, condition, steps, self._guidance(len(labels), guidance))
+
+    def latent_to_style(
+        self, z: Tensor, labels: Tensor, mixes: Sequence[LabelMix] = (), guidance: float = 1.0
+    ) -> Tensor:
         """Latent z (B, D) -> style s (B, D); inverse of `style_to_latent`."""
-        return self._field.to_style(z, self._flow_condition(labels), self.config.flow_steps) @ self.rotation
+        condition = self._flow_condition(labels, mixes)
+        guided = self._guidance(len(labels), guidance)
+        return self._field.to_style(z, condition, self.config.flow_steps, guidance=guided) @ self.rotation
 
     def style_distance(self, z: Tensor, labels: Tensor) -> Tensor:
         """Distance (B,) of latents (B, D) from the centre of the style space, by a quick inverse of the flow."""
@@ -197,8 +239,12 @@ class ConditionalVAE(Network[ConditionalVaeConfig]):
         assert isinstance(field, LatentFlow)
         return field
 
-    def _flow_condition(self, labels: Tensor) -> Tensor:
-        return self._embed(self.flow["attributes"], labels)
+    def _flow_condition(self, labels: Tensor, mixes: Sequence[LabelMix] = ()) -> Tensor:
+        return self._embed(self.flow["attributes"], labels, mixes)
+
+    def _guidance(self, count: int, strength: float) -> Guidance | None:
+        # Without guidance the flow runs as it always did, to the same bytes and in half the rows.
+        return None if strength == 1 else Guidance(self._flow_condition(self.open_labels(count)), strength)
 
     # --- training ---------------------------------------------------------------------------------------------------
 

@@ -241,7 +241,10 @@ class GenerateController(QObject):
         choice, count, seed, temperature = dict(state.choice), state.count, state.seed, state.temperature
 
         def sample(progress: ProgressCallback, cancel: CancelToken) -> list[Sample]:
-            return generator.sample(choice, count, seed, temperature, progress=progress, cancel=cancel)
+            from engine.generation import SamplingSettings
+
+            settings = SamplingSettings(choice, temperature=temperature)
+            return generator.sample(settings, count, seed, progress=progress, cancel=cancel)
 
         words = ", ".join(choice.values()) or self.tr("any class")
         title = self.tr("Generate {count} × {words} ({model})").format(count=count, words=words, model=state.model)

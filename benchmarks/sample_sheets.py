@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT))
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from engine.generation import Generator
+from engine.generation import Generator, SamplingSettings
 from engine.models.conditional_vae import ConditionalVAE
 from engine.models.registry import list_models
 
@@ -31,7 +31,7 @@ def sample_sheet(generator: Generator, columns: int, seed: int) -> Image.Image:
     """The sheet of one model: names on the left, `columns` samples beside each."""
     attribute = generator.attributes[0]
     rows = [
-        np.stack([one.pixels for one in generator.sample({attribute.name: value}, columns, seed)])
+        np.stack([one.pixels for one in generator.sample(SamplingSettings({attribute.name: value}), columns, seed)])
         for value in attribute.values
     ]
     factor = max(1, -(-SMALLEST // generator.image_size[1]))

@@ -42,19 +42,16 @@ def r1_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor) -> Tenso
     return gradient.float().square().flatten(1).sum(1).mean()
 
 
-def balanced_weight(anchor: Tensor, loss: Tensor, parameter: Tensor) -> Tensor:
-    """The weight at which `loss` pulls as hard at `parameter` as `anchor` does.
+def balanced_weight(anchor: Tensor, gradient: Tensor) -> Tensor:
+    """The factor that makes a loss pull as hard at a picture as the likelihood does.
 
-    Esser et al., "Taming Transformers for High-Resolution Image Synthesis" (2021), eq. 7: the ratio of the gradients'
-    norms at the decoder's last layer.
+    Esser et al., "Taming Transformers for High-Resolution Image Synthesis" (2021), eq. 7, but at the picture instead of
+    the decoder's last layer: every network is then passed backwards once, and the decoder once for all of them.
 
     Args:
-        anchor, loss: scalars of one graph, which is kept.
-        parameter: a weight that both depend on.
+        anchor, gradient: of the likelihood and of the loss with regard to the pictures, of equal shapes.
 
     Returns:
-        Scalar without gradient, at most 10,000.
+        Scalar, at most 10,000.
     """
-    (kept,) = torch.autograd.grad(anchor, parameter, retain_graph=True)
-    (new,) = torch.autograd.grad(loss, parameter, retain_graph=True)
-    return (kept.norm() / (new.norm() + 1e-6)).clamp(max=_LARGEST_WEIGHT).detach()
+    return (anchor.norm() / (gradient.norm() + 1e-8)).clamp(max=_LARGEST_WEIGHT)

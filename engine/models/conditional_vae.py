@@ -57,7 +57,8 @@ class ConditionalVaeConfig(BaseModel):
         flow_width, flow_layers: of the flow's residual network.
         flow_steps: midpoint steps from style to latent.
         polish_perceptual: pull of the perceptual distance in a stage "polish", beside the likelihood's pull of 1.
-        polish_adversarial: pull of the discriminator, likewise.
+        polish_recognition: pull of that classifier's opinion on the attributes asked for.
+        polish_adversarial: pull of the discriminator.
         polish_r1: gamma, the weight of the penalty on the discriminator's gradient.
     """
 
@@ -80,6 +81,7 @@ class ConditionalVaeConfig(BaseModel):
     flow_layers: int = Field(default=3, ge=1, le=32)
     flow_steps: int = Field(default=8, ge=1, le=256)
     polish_perceptual: float = Field(default=0.5, ge=0, le=100)
+    polish_recognition: float = Field(default=0.2, ge=0, le=100)
     polish_adversarial: float = Field(default=0.5, ge=0, le=100)
     polish_r1: float = Field(default=1.0, ge=0, le=1000)
 
@@ -258,7 +260,8 @@ class ConditionalVAE(Network[ConditionalVaeConfig]):
         if moment.stage == "flow":
             return self._flow_loss(batch, _FLOW_DRAWS)
         if moment.stage == "features":
-            return {"loss": self._polish().features.classification_loss(batch.images, self._labels(batch))}
+            features = self._polish().features
+            return {"loss": features.recognition_loss(features(batch.images), self._labels(batch))}
         if moment.stage == "polish":
             return self._polish_loss(batch, moment)
         return self._vae_loss(batch, warm_up(moment.fraction, self.config.warm_up, self.config.kl_start))
@@ -292,33 +295,48 @@ class ConditionalVAE(Network[ConditionalVaeConfig]):
         return self.polish
 
     def _polish_loss(self, batch: Batch, moment: TrainingMoment) -> dict[str, Tensor]:
-        """Decoder and discriminator in one step: each sees the other as it stands, as constants."""
+        """Decoder and discriminator in one step, each beside the other as it stands.
+
+        The losses are taken at the decoded picture. There each gets a weight that makes it pull as hard as the
+        likelihood does, times its share in the config; the decoder then sees one joint gradient.
+        """
         polish, config, real = self._polish(), self.config, batch.images
         with torch.no_grad():
             labels = self.hide_labels(self._labels(batch))
             z = self.encode(real, labels).draw()
-            real_features = polish.features(real)
+            real_maps = polish.features(real)
         fake = self.decode(z, labels).float()
-        nll = reconstruction_nll(fake, real, config.likelihood)
-        perceptual = perceptual_distance(polish.features(fake), real_features)
-        adversarial = hinge_generator_loss(polish.discriminator.judge_only(fake))
-        discriminator = hinge_discriminator_loss(polish.discriminator(real), polish.discriminator(fake.detach()))
-        loss = nll + discriminator
-        last = self.decoder.head.weight
+        seen = fake.detach().requires_grad_(True)
+        nll = reconstruction_nll(seen, real, config.likelihood)
+        maps = polish.features(seen)
+        perceptual = perceptual_distance(maps, real_maps)
+        recognition = polish.features.recognition_loss(maps, labels)
+        adversarial = hinge_generator_loss(polish.discriminator(seen))
+        (anchor,) = torch.autograd.grad(nll, seen)
+        pull = anchor
         start = min(1.0, moment.fraction / _ADVERSARIAL_START)
-        for pull, term in ((config.polish_perceptual, perceptual), (start * config.polish_adversarial, adversarial)):
-            if pull:
-                loss = loss + pull * balanced_weight(nll, term, last) * term
+        for share, term in (
+            (config.polish_perceptual, perceptual),
+            # What is recognised already needs no pull, however small its gradient.
+            (config.polish_recognition * recognition.detach().clamp(max=1), recognition),
+            (config.polish_adversarial * start, adversarial),
+        ):
+            (gradient,) = torch.autograd.grad(term, seen, retain_graph=True)
+            pull = pull + share * balanced_weight(anchor, gradient) * gradient
+        discriminator = hinge_discriminator_loss(polish.discriminator(real), polish.discriminator(seen.detach()))
+        joint = (fake * pull).sum()
+        # Its value says nothing, only its gradient does.
+        loss = nll.detach() + joint - joint.detach() + discriminator
         if config.polish_r1 and moment.step % _R1_EVERY == 0:
             loss = loss + 0.5 * config.polish_r1 * _R1_EVERY * r1_penalty(polish.discriminator, real)
-        mse = (fake.detach() - real).square().mean()
         return {
             "loss": loss,
             "nll": nll.detach(),
             "perceptual": perceptual.detach(),
+            "recognition": recognition.detach(),
             "adversarial": adversarial.detach(),
             "discriminator": discriminator.detach(),
-            "psnr": psnr_from_mse(mse),
+            "psnr": psnr_from_mse((fake.detach() - real).square().mean()),
         }
 
     def _flow_loss(self, batch: Batch, draws: int) -> dict[str, Tensor]:

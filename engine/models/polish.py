@@ -7,7 +7,6 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional as F
 
 _FEATURE_WIDTHS = (24, 48, 64)
@@ -43,10 +42,21 @@ class PictureFeatures(nn.Module):
             maps.append(features)
         return maps
 
-    def classification_loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Cross entropy of the attributes, summed, in nats: pictures (B, C, S, S), labels (B, A)."""
-        pooled = F.adaptive_avg_pool2d(self(images)[-1], 4).flatten(1)
-        losses = [F.cross_entropy(head(pooled).float(), labels[:, index]) for index, head in enumerate(self.heads)]
+    def recognition_loss(self, maps: Sequence[Tensor], labels: Tensor) -> Tensor:
+        """Cross entropy of the attributes that `maps`, of `forward`, show; summed, in nats.
+
+        Args:
+            maps: feature maps of B pictures.
+            labels: (B, A); a number beyond an attribute's values stands for "left open" and costs nothing.
+        """
+        pooled = F.adaptive_avg_pool2d(maps[-1], 4).flatten(1)
+        losses = []
+        for index, head in enumerate(self.heads):
+            logits = head(pooled).float()
+            known = labels[:, index] < logits.shape[1]
+            target = torch.where(known, labels[:, index], 0)
+            each = F.cross_entropy(logits, target, reduction="none") * known
+            losses.append(each.sum() / known.sum().clamp_min(1))
         return torch.stack(losses).sum()
 
 
@@ -68,11 +78,6 @@ class PatchDiscriminator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.layers(images * 2 - 1)
-
-    def judge_only(self, images: Tensor) -> Tensor:
-        """As `forward`, but only the pictures get a gradient, not the discriminator's own weights."""
-        frozen = {name: value.detach() for name, value in self.named_parameters()}
-        return functional_call(self, frozen, (images,))
 
 
 class Polish(nn.Module):

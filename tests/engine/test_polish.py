@@ -20,7 +20,7 @@ from engine.losses.adversarial import (
 from engine.losses.perceptual import perceptual_distance
 from engine.models.conditional_vae import ConditionalVAE, ConditionalVaeConfig
 from engine.models.network import TrainingMoment
-from engine.models.polish import PatchDiscriminator
+from engine.models.polish import PictureFeatures
 from engine.models.registry import load_model
 from engine.models.store import read_card
 from engine.progress import CancelToken
@@ -105,20 +105,21 @@ def test_r1_of_a_linear_discriminator_is_the_square_of_its_weights() -> None:
 
 
 def test_balanced_weight_makes_both_losses_pull_alike() -> None:
-    weight = torch.tensor([1.0, 2.0], requires_grad=True)
-    anchor, loss = (weight * torch.tensor([3.0, 4.0])).sum(), (weight * torch.tensor([0.0, 0.5])).sum()
-    assert float(balanced_weight(anchor, loss, weight)) == pytest.approx(10, rel=1e-4)
+    anchor, gradient = torch.full((2, 3, 4, 4), 3.0), torch.full((2, 3, 4, 4), -0.5)
+    assert float(balanced_weight(anchor, gradient)) == pytest.approx(6, rel=1e-4)
+    assert float(balanced_weight(anchor, 0 * gradient)) == 10_000
 
 
-def test_discriminator_judges_without_learning() -> None:
+def test_attributes_left_open_are_not_asked_for() -> None:
     torch.manual_seed(0)
-    discriminator, pictures = PatchDiscriminator(3), torch.rand(2, 3, 32, 32, requires_grad=True)
-    logits = discriminator.judge_only(pictures)
-    assert logits.shape == (2, 1, 4, 4)
-    assert torch.equal(logits, discriminator(pictures))
-    logits.sum().backward()
-    assert pictures.grad is not None and bool(pictures.grad.abs().sum() > 0)
-    assert all(parameter.grad is None for parameter in discriminator.parameters())
+    features, pictures = PictureFeatures(3, (3, 2)), torch.rand(4, 3, 32, 32)
+    labels = torch.tensor([[0, 1], [1, 0], [2, 1], [0, 0]])
+    with torch.no_grad():
+        maps = features(pictures)
+        first = features.recognition_loss(maps, torch.stack([labels[:, 0], torch.full((4,), 2)], dim=1))
+        second = features.recognition_loss(maps, torch.stack([torch.full((4,), 3), labels[:, 1]], dim=1))
+        assert float(features.recognition_loss(maps, torch.tensor([[3, 2]] * 4))) == 0
+        assert float(features.recognition_loss(maps, labels)) == pytest.approx(float(first + second), rel=1e-5)
 
 
 def test_the_features_learn_to_tell_classes_and_the_discriminator_real_from_fake() -> None:

@@ -70,14 +70,27 @@ def quality_rows(model: str, figures: dict[str, float]) -> list[Row]:
     rows: dict[str, Callable[[], list[Row]]] = {
         "digits-cvae": lambda: [
             Row("class accuracy", figures["class accuracy of samples"], 0.99, 0.995, True),
+            Row(
+                "class accuracy, guidance 1.5",
+                figures["class accuracy of samples with guidance 1.5"],
+                0.99,
+                0.995,
+                True,
+            ),
             Row("Fréchet distance / floor", fid, 1.5, 1.2, False),
         ],
         "clothes-cvae": lambda: [
             Row("class accuracy", figures["class accuracy of samples"], 0.91, 0.94, True),
+            Row(
+                "class accuracy, guidance 1.5", figures["class accuracy of samples with guidance 1.5"], 0.91, 0.94, True
+            ),
             Row("Fréchet distance / floor", fid, 2.0, 1.2, False),
         ],
         "fruits-cvae": lambda: [
             Row("class accuracy", figures["class accuracy of samples"], 0.98, 0.99, True),
+            Row(
+                "class accuracy, guidance 1.5", figures["class accuracy of samples with guidance 1.5"], 0.98, 0.99, True
+            ),
             Row("KID / floor", kid_ratio(figures), 2.0, 1.5, False),
             Row("sharpness off real by", abs(1 - figures["sharpness of samples, real pictures 1"]), 0.15, 0.15, False),
         ],
@@ -191,6 +204,7 @@ def surroundings(threads: int) -> dict:
 # Columns of the table of figures: name, and how a figure of that column ends.
 COLUMNS = {
     "samples": ("of samples", "of samples, real pictures 1"),
+    "guidance 1.5": ("of samples with guidance 1.5", "of samples with guidance 1.5, real pictures 1"),
     "z from N(0, I)": ("with z from N(0, I)", "with z from N(0, I), real pictures 1"),
     "reconstructions": ("of reconstructions", "of reconstructions, real pictures 1"),
     "real": ("of real pictures (ceiling)", "train against test (floor)"),
@@ -198,7 +212,7 @@ COLUMNS = {
 
 
 def print_model(console: Console, model: str, result: dict) -> None:
-    """Two tables: figures side by side, and the bars."""
+    """Three tables: figures side by side, figures that stand alone, and the bars."""
     cells: dict[str, dict[str, float]] = {}
     alone: dict[str, float] = {}
     for name, value in result["figures"].items():
@@ -215,10 +229,11 @@ def print_model(console: Console, model: str, result: dict) -> None:
         table.add_column(column, justify="right")
     for name, row in cells.items():
         table.add_row(name, *(f"{row[column]:.4g}" if column in row else "" for column in COLUMNS))
-    table.add_section()
-    for name, value in alone.items():
-        table.add_row(name, f"{value:.4g}")
     console.print(table)
+    others = Table("figure", "value")
+    for name, value in alone.items():
+        others.add_row(name, f"{value:.4g}")
+    console.print(others)
     bars = Table(title=f"{model} against its bars")
     for column in ("", "measured", "must", "goal", "reached"):
         bars.add_column(column, justify="left" if column in ("", "reached") else "right")

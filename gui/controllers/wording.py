@@ -46,3 +46,11 @@ def size_in_pixels(width: int, height: int) -> str:
     """ "768 × 512", with megapixels once they help: "6000 × 4000 (24.0 MP)"."""
     megapixels = width * height / 1e6
     return f"{width} × {height}" + (f" ({megapixels:.1f} MP)" if megapixels >= 1 else "")
+
+
+def count_short(count: int) -> str:
+    """A large number in three significant figures with a unit: "36,864", "398 M", "1.2 G"."""
+    for unit, size in (("G", 1e9), ("M", 1e6)):
+        if count >= 0.9995 * size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count:,}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.laboratory.layers import Layer
-from engine.laboratory.pictures import Filter, filter_weights, shown, spread
+from engine.laboratory.pictures import Filter, kernel_of, shown, spread
 
 WAYS: tuple[tuple[str, tuple[Layer, ...]], ...] = (
     ("Transposed 3×3, stride 2", (Layer("transposed", 3, 2),)),
@@ -56,5 +56,4 @@ def doublings(pixels: np.ndarray, name: Filter, seed: int = 0) -> list[Doubling]
 def _weights(layer: Layer, name: Filter, seed: int) -> np.ndarray:
     if layer.kind == "resize":
         return np.ones((layer.stride, layer.stride))
-    gain = layer.stride**2 if layer.kind == "transposed" else 1
-    return gain * filter_weights(name, layer.kernel, seed)
+    return kernel_of(layer, name, seed)

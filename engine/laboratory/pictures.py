@@ -13,13 +13,20 @@ from engine.laboratory.layers import Layer, Step
 
 Filter = Literal["average", "edges", "sharpen", "random"]
 FILTERS: tuple[Filter, ...] = get_args(Filter)
+LONGEST_SIDE = 4 / 3
 
 
 def small_picture(picture: Picture, across: int) -> np.ndarray:
-    """The picture shrunk to `across` pixels a line, (h, across, 3) uint8; at least one line."""
-    height = max(1, round(across * picture.height / picture.width))
-    image = Image.fromarray(flatten(picture))
-    return np.asarray(image.resize((across, height), Image.Resampling.BOX))
+    """The middle of the picture shrunk to `across` pixels a line, (h, across, 3) uint8.
+
+    Pictures longer than `LONGEST_SIDE` times their shorter side lose both ends: of few pixels none can be spared for
+    room beside them.
+    """
+    width = min(picture.width, max(1, round(LONGEST_SIDE * picture.height)))
+    height = min(picture.height, max(1, round(LONGEST_SIDE * picture.width)))
+    left, top = (picture.width - width) // 2, (picture.height - height) // 2
+    image = Image.fromarray(np.ascontiguousarray(flatten(picture)[top : top + height, left : left + width]))
+    return np.asarray(image.resize((across, max(1, round(across * height / width))), Image.Resampling.BOX))
 
 
 def filter_weights(name: Filter, kernel: int, seed: int = 0) -> np.ndarray:
@@ -69,12 +76,14 @@ def filtered(layer: Layer, pixels: np.ndarray, name: Filter, seed: int = 0) -> n
         (h', w', 3) float64, with inputs taken as 0..1. A transposed layer is scaled by stride^2, so that it keeps the
         brightness on average.
     """
-    values = pixels / 255.0
     step = layer.steps(layer.groups)[0]  # only its places count here, and those do not depend on the channels
-    weights = filter_weights(name, layer.kernel, seed)
-    if layer.kind == "transposed":
-        weights = weights * layer.stride**2
-    return spread(step, values, weights) @ mixing_weights(layer, name, seed).T
+    return spread(step, pixels / 255.0, kernel_of(layer, name, seed)) @ mixing_weights(layer, name, seed).T
+
+
+def kernel_of(layer: Layer, name: Filter, seed: int = 0) -> np.ndarray:
+    """The weights (k, k) of a layer in `filtered`."""
+    gain = layer.stride**2 if layer.kind == "transposed" else 1
+    return gain * filter_weights(name, layer.kernel, seed)
 
 
 def spread(step: Step, values: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -206,6 +206,13 @@ class KindsController(QObject):
             self._set(active=kind, moment=moment)
             self._show_links()
 
+    def weights(self) -> np.ndarray:
+        """The weights (k, k) that the active kind has in the picture."""
+        from engine.laboratory.pictures import kernel_of
+
+        settings = self._state.settings
+        return kernel_of(settings.layer(self._state.active), settings.filter, settings.seed)  # type: ignore[arg-type]
+
     # -- links
 
     def point(self, place: str, pixel: Cell | None) -> None:

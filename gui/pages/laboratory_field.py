@@ -16,9 +16,12 @@ from gui.widgets.labeled_slider import LabeledSlider
 from gui.widgets.section import Section
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from engine.image import Picture
     from gui.services.context import Services
 
+DECADES = 3.5  # of the gradient's strength that are coloured: it falls off within a few pixels to a hundredth
 FIGURES = {
     "Could see": "Box of all pixels with any gradient at all: the field that the layers allow, within this window",
     "Really uses": "Side of the smallest square around the place that holds 95 % of the gradient's energy",
@@ -69,7 +72,7 @@ class FieldView(QWidget):
             self.canvas.clear_field()
             return
         text = f"{state.found_by}: 95 % within {_pixels(field.used, field.scale)} pixels"
-        self.canvas.show_field(field.strength, QPoint(field.left, field.top), field.scale, text)
+        self.canvas.show_field(_shares(field.strength), QPoint(field.left, field.top), field.scale, text)
         place = QPointF(field.left + (field.column + 0.5) * field.scale, field.top + (field.row + 0.5) * field.scale)
         side = field.used * field.scale
         box = QRect(round(place.x() - side / 2), round(place.y() - side / 2), round(side), round(side))
@@ -78,6 +81,13 @@ class FieldView(QWidget):
     @Slot(QPoint)
     def _on_clicked(self, pixel: QPoint) -> None:
         self.controller.look_from(pixel.x(), pixel.y())
+
+
+def _shares(strength: np.ndarray) -> np.ndarray:
+    """Strengths 0..1 on a logarithmic scale of `DECADES`."""
+    import numpy as np
+
+    return np.clip(1 + np.log10(np.maximum(strength, 1e-9)) / DECADES, 0, 1)
 
 
 def _pixels(side: int, scale: float) -> str:
@@ -111,8 +121,8 @@ class FieldPanel(QWidget):
         figures.add(self.opacity)
         self._note = QLabel(
             "Click the photo to look from there. The colours are the gradient of one output (a latent of a codec, the"
-            " scores of a segmenter, the last feature map of an encoder) by every pixel. Layers allow a wide field;"
-            " training decides how much of it is used."
+            " scores of a segmenter, the last feature map of an encoder) by every pixel, on a logarithmic scale. Layers"
+            " allow a wide field; training decides how much of it is used."
         )
         self._note.setProperty("look", "caption")
         self._note.setWordWrap(True)
@@ -140,10 +150,14 @@ class FieldPanel(QWidget):
             self.table.set_values({})
             return
         height, width = field.seen
+        whole = self.controller.picture
+        # Where the window ends before the photo does, the gradient may reach on.
+        cut = whole is not None and field.scale == 1 and max(field.seen) >= max(field.strength.shape)
+        more = "at least " if cut and field.strength.shape != whole.pixels.shape[:2] else ""
         allowed = max(1, height * width)
         self.table.set_values(
             {
-                "Could see": f"{round(width * field.scale):,} × {round(height * field.scale):,} pixels",
+                "Could see": f"{more}{round(width * field.scale):,} × {round(height * field.scale):,} pixels",
                 "Really uses": f"{_pixels(field.used, field.scale)} pixels",
                 "Share": f"{100 * min(1.0, field.used**2 / allowed):.0f} %",
                 "Step": f"{round(field.output_stride * field.scale)} pixels",

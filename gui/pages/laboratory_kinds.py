@@ -23,6 +23,7 @@ from gui.controllers.laboratory_kinds import FOUR, INPUT, MAPS, TITLES, Cell, Ki
 from gui.controllers.wording import count_short
 from gui.widgets.comparison_table import ComparisonTable
 from gui.widgets.elided_label import ElidedLabel
+from gui.widgets.kernel_view import KernelView
 from gui.widgets.labeled_slider import LabeledSlider
 from gui.widgets.pixel_grid import PixelGrid
 from gui.widgets.play_bar import PlayBar
@@ -62,11 +63,20 @@ class KindsView(QWidget):
         self.readout.setWordWrap(True)
         self.readout.setMinimumHeight(3 * self.readout.fontMetrics().height() + 4)
         self.readout.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.kernel = KernelView()
+        self._kernel_text = QLabel()
+        self._kernel_text.setProperty("look", "caption")
+        self._kernel_text.setWordWrap(True)
+        weights = QHBoxLayout()
+        weights.setSpacing(10)
+        weights.addWidget(self.kernel)
+        weights.addWidget(self._kernel_text, 1)
         left = QVBoxLayout()
         left.setSpacing(4)
         left.addWidget(self._input_title)
         left.addWidget(self.input, 1)
         left.addWidget(self.readout)
+        left.addLayout(weights)
         right = QGridLayout()
         right.setSpacing(4)
         right.setHorizontalSpacing(12)
@@ -130,6 +140,20 @@ class KindsView(QWidget):
         if state.pixels is not None:
             height, width = state.pixels.shape[:2]
             self._input_title.setText(f"Input, {width} × {height} pixels")
+        self._show_kernel(state)
+
+    def _show_kernel(self, state: KindsState) -> None:
+        """The weights of the active kind, where it reads."""
+        weights = self.controller.weights()
+        settings = state.settings
+        rate = settings.dilation if state.active == "dilated" else 1
+        self.kernel.show_weights(weights, rate)
+        span = rate * (settings.kernel - 1) + 1
+        spread = f", spread over {span} × {span}" if rate > 1 and span > 1 else ""
+        self._kernel_text.setText(
+            f"{TITLES[state.active]}, {FILTER_NAMES[settings.filter].lower()}:"
+            f" {settings.kernel} × {settings.kernel} weights{spread}; their sum is {round(float(weights.sum()), 2):g}."
+        )
 
     def _show_pictures(self, state: KindsState) -> None:
         margin = self._margin(state)
@@ -310,7 +334,7 @@ class KindsPanel(QWidget):
             groups.set_range(1, max(1, common), 1)
         for name, slider in self.sliders.items():
             slider.set_value(getattr(settings, name), emit=False)
-        self.sliders["padding"].setEnabled(not settings.keep_size)
+        self.sliders["padding"].setVisible(not settings.keep_size)
         with QSignalBlocker(self.keep_size):
             self.keep_size.setChecked(settings.keep_size)
         self.filter_box.setCurrentIndex(self.filter_box.findData(settings.filter))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gui.services.context import Services
 
 OPEN_FILTER = "Pictures (*.jpg *.jpeg *.png *.webp *.avif *.tif *.tiff *.bmp *.gif *.heic *.heif *.jxl);;All files (*)"
+FIRST_PHOTO = "golden-gate.jpg"  # bright, with clear lines: even few pixels of it are recognised
 KINDS, STACK, GRIDDING, CHECKERBOARD, FIELD, TEXT = "kinds", "stack", "gridding", "checkerboard", "field", "text"
 
 
@@ -257,7 +258,7 @@ class LaboratoryPage(QWidget):
     @Slot()
     def _open_first(self) -> None:
         if self.controller.picture is None and not self.controller.opening and self._samples:
-            self.controller.open_path(next(iter(self._samples.values())))
+            self.controller.open_path(self._samples.get(FIRST_PHOTO) or next(iter(self._samples.values())))
 
     def _on_photo(self) -> None:
         path = self._samples.get(self.photo_box.currentData())

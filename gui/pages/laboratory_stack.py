@@ -12,6 +12,7 @@ from PySide6.QtCore import (
     QPersistentModelIndex,
     QPoint,
     QRect,
+    QRectF,
     QSignalBlocker,
     Qt,
     Slot,
@@ -57,8 +58,7 @@ HEADS = (
     ("k", "Kernel: taps along a side"),
     ("s", "Stride, or the enlargement"),
     ("d", "Dilation rates; several stand side by side"),
-    ("Channels", "Of the output"),
-    ("Output", "Width × height on this photo"),
+    ("Output", "Channels × width × height on this photo"),
     ("Sees", "Photo pixels across that one output depends on"),
     ("Step", "Photo pixels between neighbouring outputs"),
     ("Weights", "Parameters without biases"),
@@ -110,6 +110,8 @@ class LayerTable(QAbstractTableModel):
                 return HEADS[section][0]
             if role == Qt.ItemDataRole.ToolTipRole:
                 return HEADS[section][1]
+            if role == Qt.ItemDataRole.TextAlignmentRole and section == 0:
+                return Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
         return None
 
     def data(self, index: QModelIndex | QPersistentModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
@@ -133,8 +135,7 @@ class LayerTable(QAbstractTableModel):
         if fact is None:
             return "–"
         return (
-            str(fact.channels),
-            f"{fact.width} × {fact.height}",
+            f"{fact.channels} × {fact.width} × {fact.height}",
             f"{fact.reach.size:,}",
             step_text(fact.reach.jump),
             f"{fact.parameters:,}" if fact.parameters else "–",
@@ -149,6 +150,7 @@ class StackView(QWidget):
         super().__init__(parent)
         self.controller = controller
         self._shown_field: object = None
+        self._zoomed_for = ""
         self.canvas = FieldCanvas("Photo with what one output sees", services)
         self.canvas.clicked.connect(self._on_clicked)
         self._rows = LayerTable(self)
@@ -160,6 +162,7 @@ class StackView(QWidget):
         self.table.setShowGrid(False)
         self.table.setWordWrap(False)
         self.table.setTabKeyNavigation(False)
+        self.table.setStyleSheet("font-size: 9pt")
         self.table.verticalHeader().hide()
         self.table.verticalHeader().setDefaultSectionSize(26)
         head = self.table.horizontalHeader()
@@ -192,8 +195,22 @@ class StackView(QWidget):
         if not event.spontaneous():
             self.controller.load_models()
 
+    def zoom_to_field(self, box: QRect) -> None:
+        """Show a small field large, and otherwise the whole photo."""
+        transform = self.canvas.transform
+        size = transform.image_size
+        if size.isEmpty() or 6 * max(box.width(), box.height()) > max(size.width(), size.height()):
+            transform.fit()
+            return
+        ratio = self.canvas.devicePixelRatioF()
+        room = ratio * min(self.canvas.width(), self.canvas.height())
+        transform.set_zoom(room / (1.8 * max(box.width(), box.height())))
+        off = transform.to_view(transform.center) - transform.to_view(QRectF(box).center())
+        transform.pan_by(off.x(), off.y())
+
     @Slot(object)
     def _show_picture(self, picture) -> None:
+        self._zoomed_for = ""
         self.canvas.show_picture(picture)
 
     @Slot(object)
@@ -218,7 +235,12 @@ class StackView(QWidget):
         allowed = width * height
         share = f", {100 * seen.pixels / allowed:.0f} % of it" if 0 < seen.pixels < allowed else ""
         text = f"Layer {state.chosen + 1} sees {width:,} × {height:,}{share}"
-        self.canvas.show_field(seen.strength, QPoint(0, 0), float(seen.block), text)
+        if state.name != self._zoomed_for and state.name != OWN:
+            # A field of few pixels would be a dot on the photo: bring it near when another stack is taken.
+            self._zoomed_for = state.name
+            self.zoom_to_field(QRect(left, top, width, height))
+        # The root makes small shares of the paths visible: they fall off like a bell.
+        self.canvas.show_field(seen.strength**0.5, QPoint(0, 0), float(seen.block), text)
         self.canvas.show_box(QRect(left, top, width, height))
 
     @Slot(QPoint)

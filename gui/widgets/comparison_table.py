@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QButtonGroup, QGridLayout, QLabel, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import QButtonGroup, QGridLayout, QLabel, QPushButton, QSizePolicy, QWidget
 
 EMPTY = "–"
 
@@ -30,7 +30,7 @@ class ComparisonTable(QWidget):
         grid.setVerticalSpacing(1)
         self._cells: dict[tuple[str, str], QLabel] = {}
         self._hints = dict(columns)
-        self.buttons: dict[str, QToolButton] = {}
+        self.buttons: dict[str, QPushButton] = {}
         group = QButtonGroup(self)
         group.setExclusive(True)
         for place, (name, hint) in enumerate(columns, start=1):
@@ -41,11 +41,10 @@ class ComparisonTable(QWidget):
             grid.addWidget(head, 0, place)
             grid.setColumnStretch(place, 1)
         for line, (key, text) in enumerate(rows.items(), start=1):
-            button = QToolButton()
-            button.setText(text)
+            button = QPushButton(text)
             button.setCheckable(True)
             button.setProperty("look", "flat")
-            button.setStyleSheet("padding: 1px 8px; min-height: 18px; text-align: left")
+            button.setStyleSheet("padding: 1px 8px; min-height: 17px; text-align: left")
             button.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
             button.setMinimumWidth(104)
             button.clicked.connect(lambda _=False, key=key: self.chosen.emit(key))

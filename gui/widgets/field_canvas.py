@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, QPointF, QRect, QRectF, Qt
-from PySide6.QtGui import QColor, QImage, QPainter, QPen
+from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPen
 
 from gui.services.theme import Theme
 from gui.widgets.chip import Chip
@@ -24,24 +24,24 @@ CHIP_MARGIN = 12.0
 VEIL = 120  # of 255: how much darker a pixel is that does not count
 
 
-def field_image(strength: np.ndarray) -> QImage:
-    """Strengths (h, w) in 0..1 as an image to lay over a photo.
+def field_image(share: np.ndarray) -> QImage:
+    """Shares (h, w) in 0..1 as an image to lay over a photo.
 
-    A pixel that counts is coloured by the heat scale, the more it counts the less of the photo shows through; one that
-    does not count is darkened. The root makes small shares visible: they fall off like a bell.
+    A pixel that counts is coloured by the heat scale, the more it counts the less of the photo shows through; one whose
+    share is 0 is darkened.
     """
     import numpy as np
 
-    share = np.sqrt(np.clip(strength, 0, 1))
-    levels = np.rint(255 * share).astype(np.uint8)
+    share = np.clip(share, 0, 1)
+    levels = np.rint(255 * (0.2 + 0.8 * share)).astype(np.uint8)  # the darkest colours would look like the veil
     colors = heat_colors()[levels].astype(np.uint16)
-    alpha = np.where(strength > 0, 70 + 150 * share, VEIL).astype(np.uint16)
-    colors[strength <= 0] = 0
+    alpha = np.where(share > 0, VEIL + (220 - VEIL) * share, VEIL).astype(np.uint16)
+    colors[share <= 0] = 0
     mixed = (colors * alpha[..., None] + 127) // 255
     packed = alpha.astype(np.uint32) << 24
     for shift, channel in ((16, 0), (8, 1), (0, 2)):
         packed |= mixed[..., channel].astype(np.uint32) << shift
-    height, width = strength.shape
+    height, width = share.shape
     return QImage(packed.data, width, height, 4 * width, QImage.Format.Format_ARGB32_Premultiplied).copy()
 
 
@@ -78,16 +78,16 @@ class FieldCanvas(ImageCanvas):
         self.clear_field()
         self._show_again()
 
-    def show_field(self, strength: np.ndarray, corner: QPoint, block: float, text: str) -> None:
+    def show_field(self, share: np.ndarray, corner: QPoint, block: float, text: str) -> None:
         """Lay a field over the photo.
 
         Args:
-            strength: (h, w) in 0..1; 0 is darkened.
+            share: (h, w) in 0..1; 0 is darkened.
             corner: top left of the field, in pixels of the photo.
             block: pixels of the photo per value, along a side.
             text: a label at the bottom left.
         """
-        self._field, self._corner, self._block, self._text = field_image(strength), corner, block, text
+        self._field, self._corner, self._block, self._text = field_image(share), corner, block, text
         self.update()
 
     def show_box(self, box: QRect | None, place: QPointF | None = None) -> None:
@@ -114,6 +114,11 @@ class FieldCanvas(ImageCanvas):
             painter.setClipRect(self.transform.target())
             painter.setOpacity(self._opacity)
             target = self._on_screen(QRectF(QPointF(self._corner), self._field.size().toSizeF() * self._block))
+            around = QPainterPath()
+            around.addRect(QRectF(self.transform.target()))
+            inside = QPainterPath()
+            inside.addRect(target)
+            painter.fillPath(around.subtracted(inside), QColor(0, 0, 0, VEIL))
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, self.transform.zoom * self._block < 2)
             painter.drawImage(target, self._field, QRectF(self._field.rect()))
             painter.restore()

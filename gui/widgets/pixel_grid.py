@@ -35,8 +35,10 @@ class PixelGrid(QWidget):
     picked = Signal(object)
     released = Signal()
 
-    def __init__(self, name: str, parent: QWidget | None = None) -> None:
+    def __init__(self, name: str, parent: QWidget | None = None, *, at_top: bool = True) -> None:
+        """Args: at_top: put the picture at the top of its room, else in the middle."""
         super().__init__(parent)
+        self._at_top = at_top
         self._image: QImage | None = None
         self._placeholder = ""
         self._margin = 0
@@ -123,7 +125,8 @@ class PixelGrid(QWidget):
         rows, columns = self.cells
         side = self.side()
         width, height = columns * side, rows * side
-        return QRectF(round((self.width() - width) / 2), round((self.height() - height) / 2), width, height)
+        top = 1 + self._margin * side if self._at_top else (self.height() - height) / 2
+        return QRectF(round((self.width() - width) / 2), round(top), width, height)
 
     def cell_rect(self, row: int, column: int) -> QRectF:
         """Where a cell is painted."""

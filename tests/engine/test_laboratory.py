@@ -330,9 +330,14 @@ def test_filters_keep_or_remove_flat_ground() -> None:
     assert np.allclose(filtered(Layer(channels=3), grey, "edges")[4:-4, 4:-4], 0)
 
 
-def test_small_pictures_keep_their_shape(picture: Picture) -> None:
-    assert small_picture(picture, 21).shape == (15, 21, 3)
-    assert small_picture(Picture(np.zeros((1, 5000, 3), np.uint8)), 20).shape == (1, 20, 3)
+def test_small_pictures_keep_their_shape_but_for_long_ones(picture: Picture) -> None:
+    assert small_picture(Picture(picture.pixels[:, :360]), 24).shape == (20, 24, 3)
+    assert small_picture(picture, 24).shape == (18, 24, 3), "4 : 3 at most"
+    assert small_picture(Picture(picture.pixels[:, :30]), 24).shape == (32, 24, 3), "3 : 4 at least"
+    halves = np.zeros((100, 300, 3), np.uint8)
+    halves[:, 100:200] = 255
+    assert small_picture(Picture(halves), 12)[:, 3:9].min() == 255, "the middle is what stays"
+    assert small_picture(Picture(np.zeros((1, 5000, 3), np.uint8)), 20).shape == (20, 20, 3)
 
 
 def test_only_the_kernel_that_the_stride_does_not_divide_makes_a_checkerboard() -> None:

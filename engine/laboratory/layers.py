@@ -264,15 +264,28 @@ def reach(steps: Sequence[Step]) -> Reach:
     Behind them outputs see differently much, in a pattern that repeats after the product of the enlargements.
     Channels are taken as mixed between layers: where groups keep them apart, single channels may see less.
     """
-    branches = [step.branches[0] for step in steps]
+    first_branches = [step.branches[0] for step in steps]
+    if not any(branch.transposed for branch in first_branches):
+        return _plain_reach(steps)
     jump = Fraction(1)
-    for branch in branches:
+    for branch in first_branches:
         jump = jump / branch.stride if branch.transposed else jump * branch.stride
-    period = prod(branch.stride for branch in branches if branch.transposed)
+    period = prod(branch.stride for branch in first_branches if branch.transposed)
     spans = [span(steps, output) for output in range(period)]
     sizes = [0 if seen is None else seen[1] - seen[0] + 1 for seen in spans]
     first = spans[0]
     return Reach(max(sizes), min(sizes), jump, 0 if first is None else first[0])
+
+
+def _plain_reach(steps: Sequence[Step]) -> Reach:
+    """The closed form, with the widest of the branches side by side."""
+    first, last, jump = 0, 0, 1
+    for step in steps:
+        first += jump * min(-branch.padding for branch in step.branches)
+        last += jump * max(branch.effective_kernel - 1 - branch.padding for branch in step.branches)
+        jump *= step.branches[0].stride
+    size = last - first + 1
+    return Reach(size, size, Fraction(jump), first)
 
 
 def span(steps: Sequence[Step], output: int) -> tuple[int, int] | None:

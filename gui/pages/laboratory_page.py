@@ -234,11 +234,14 @@ class LaboratoryPage(QWidget):
         controller = getattr(self.controller, key)
         yield
         view = getattr(module, entry.view)(controller, self._services)
+        yield
         prepare_controls(view)
         self._stack.addWidget(view)
         self.views[key] = view
         yield
-        self._add_panel(key, getattr(module, entry.panel)(controller, self._services))
+        panel = getattr(module, entry.panel)(controller, self._services)
+        yield
+        self._add_panel(key, panel)
 
     @Slot()
     def _on_next_step(self) -> None:

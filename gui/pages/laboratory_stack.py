@@ -64,6 +64,7 @@ HEADS = (
     ("Weights", "Parameters without biases"),
     ("MACs", "Multiply-accumulates on this photo"),
 )
+WIDEST = ("15", "8", "1, 2, 4, 8", "1024 × 768 × 512", "Sees 0", "Step 0", "9,437,184", "99.9 M0")  # a text a column
 TOTALS = {
     "Output": "Channels × width × height of the last layer",
     "Sees": "Photo pixels across that one output of the last layer depends on",
@@ -169,9 +170,12 @@ class StackView(QWidget):
         head.setHighlightSections(False)
         head.setDefaultAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         head.setMinimumSectionSize(28)
-        head.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        # Fixed widths: to measure the texts of a hundred rows takes longer than all the rest.
+        head.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         head.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        head.setResizeContentsPrecision(64)
+        metrics = self.table.fontMetrics()
+        for column, widest in enumerate(WIDEST, start=1):
+            self.table.setColumnWidth(column, metrics.horizontalAdvance(widest) + 10)
         self.table.selectionModel().currentRowChanged.connect(self._on_row)
         split = QSplitter(Qt.Orientation.Vertical)
         split.setChildrenCollapsible(False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, QPointF, QRect, QRectF, Qt
@@ -24,6 +24,20 @@ CHIP_MARGIN = 12.0
 VEIL = 120  # of 255: how much darker a pixel is that does not count
 
 
+@lru_cache(maxsize=1)
+def _table() -> np.ndarray:
+    """(256,) uint32: colours for shares, premultiplied by alpha; number 0 is the veil."""
+    import numpy as np
+
+    share = np.arange(256) / 255
+    levels = np.rint(255 * (0.2 + 0.8 * share)).astype(np.uint8)  # the darkest colours would look like the veil
+    colors = heat_colors()[levels].astype(np.uint32)
+    colors[0] = 0
+    alpha = (VEIL + (220 - VEIL) * share).astype(np.uint32)
+    red, green, blue = (colors * alpha[:, None] + 127).T // 255
+    return (alpha << 24 | red << 16 | green << 8 | blue).astype(np.uint32)
+
+
 def field_image(share: np.ndarray) -> QImage:
     """Shares (h, w) in 0..1 as an image to lay over a photo.
 
@@ -32,15 +46,8 @@ def field_image(share: np.ndarray) -> QImage:
     """
     import numpy as np
 
-    share = np.clip(share, 0, 1)
-    levels = np.rint(255 * (0.2 + 0.8 * share)).astype(np.uint8)  # the darkest colours would look like the veil
-    colors = heat_colors()[levels].astype(np.uint16)
-    alpha = np.where(share > 0, VEIL + (220 - VEIL) * share, VEIL).astype(np.uint16)
-    colors[share <= 0] = 0
-    mixed = (colors * alpha[..., None] + 127) // 255
-    packed = alpha.astype(np.uint32) << 24
-    for shift, channel in ((16, 0), (8, 1), (0, 2)):
-        packed |= mixed[..., channel].astype(np.uint32) << shift
+    levels = np.ceil(255 * share).clip(0, 255).astype(np.uint8)  # however little counts is told apart from nothing
+    packed = _table()[levels]
     height, width = share.shape
     return QImage(packed.data, width, height, 4 * width, QImage.Format.Format_ARGB32_Premultiplied).copy()
 

@@ -1,4 +1,4 @@
-"""The Laboratory page on the real window: sliders change figures, the cursor is linked, stacks are edited, files run."""
+"""The Laboratory page in the real window: sliders change figures, cursors are linked, stacks are edited, code runs."""
 
 from __future__ import annotations
 

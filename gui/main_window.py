@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 )
 
 from gui.page_registry import PAGES, Page, PageEntry
+from gui.page_registry import shortcuts as page_shortcuts
 from gui.services.context import Services
 from gui.services.jobs import remaining_text
 from gui.widgets.empty_state import EmptyState
@@ -277,9 +278,10 @@ class MainWindow(QMainWindow):
         file.addAction(act("File", "Quit", self.close, "Ctrl+Q", "quit"))
 
         view = self.menuBar().addMenu("&View")
-        for number, entry in enumerate(self.entries.values(), 1):
+        keys = page_shortcuts(self.entries.values())
+        for entry in self.entries.values():
             go = act(
-                "Go to", entry.title, lambda _=False, key=entry.key: self.show_page(key), f"Ctrl+{number}", entry.icon
+                "Go to", entry.title, lambda _=False, key=entry.key: self.show_page(key), keys[entry.key], entry.icon
             )
             view.addAction(go)
         view.addSeparator()

@@ -59,3 +59,11 @@ def target_in_words(target: Target) -> str:
     if target.kind == "bpp":
         return f"{target.value:g} bit{'' if target.value == 1 else 's'} per pixel"
     return f"{target.value:g} dB" if target.kind == "psnr" else f"MS-SSIM {target.value:g}"
+
+
+def count_short(count: int) -> str:
+    """A large number in three significant figures with a unit: "36,864", "398 M", "1.2 G"."""
+    for unit, size in (("G", 1e9), ("M", 1e6)):
+        if count >= 0.9995 * size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count:,}"

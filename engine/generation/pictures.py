@@ -17,6 +17,7 @@ from engine.image import Picture, flatten
 from engine.losses.reconstruction import psnr_from_mse
 from engine.progress import CancelToken, Progress, ProgressCallback, ignore_progress
 
+_SWEEPS = 3  # small things, such as the eyes of a face, are told apart only once the rest is settled
 _LUMA = (0.299, 0.587, 0.114)
 
 
@@ -51,8 +52,9 @@ def encode_picture(
 ) -> EncodedPicture:
     """Find a picture in the style space of a model.
 
-    Attributes that `choice` leaves out are guessed one after the other: the value under which the model's evidence
-    lower bound of the picture is highest. It is what the picture looks like to the model, not a trained classifier.
+    Attributes that `choice` leaves out are guessed one after the other, and again with what was found, until nothing
+    changes: the value under which the model's evidence lower bound of the picture is highest. It is what the picture
+    looks like to the model, not a trained classifier.
 
     Args:
         generator: the model.
@@ -69,12 +71,17 @@ def encode_picture(
     numbers = label_numbers(attributes, choice or {})
     open_ones = [index for index, number in enumerate(numbers) if number is None]
     image = picture_tensor(picture, network.config.image_size, network.config.channels).to(generator.device)
-    for done, index in enumerate(open_ones):
-        if cancel is not None:
-            cancel.raise_if_cancelled()
-        progress(Progress(done, len(open_ones), f"Guessing {attributes[index].name}"))
-        numbers[index] = _likeliest(generator, image, numbers, index)
-    progress(Progress(len(open_ones), len(open_ones)))
+    total = _SWEEPS * len(open_ones)
+    for sweep in range(_SWEEPS if len(open_ones) > 1 else 1):
+        before = list(numbers)
+        for place, index in enumerate(open_ones):
+            if cancel is not None:
+                cancel.raise_if_cancelled()
+            progress(Progress(sweep * len(open_ones) + place, total, f"Guessing {attributes[index].name}"))
+            numbers[index] = _likeliest(generator, image, numbers, index)
+        if numbers == before:
+            break
+    progress(Progress(total, total))
     complete = {
         attribute.name: attribute.values[number]
         for attribute, number in zip(attributes, numbers, strict=True)

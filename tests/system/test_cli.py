@@ -94,7 +94,10 @@ def small_photo(path: Path, size: tuple[int, int] = (96, 64)) -> Path:
     return path
 
 
-COMMANDS = ("compress", "decode", "info", "generate", "traverse", "segment", "train", "recipes", "models", "evaluate")
+COMMANDS = (
+    "compress", "decode", "info", "generate", "vary", "morph", "change", "every-class", "encode", "nearest",
+    "labelled-set", "traverse", "segment", "train", "recipes", "models", "evaluate",
+)  # fmt: skip
 
 
 def test_help_of_every_command_is_quick_to_load(home: Path) -> None:

@@ -589,12 +589,14 @@ def _writing(index: sqlite3.Connection) -> Iterator[None]:
 
 
 def _rows(index: sqlite3.Connection, column: str, wanted: Sequence[Any]) -> list[sqlite3.Row]:
+    """The rows whose `column` is one of `wanted`, in that order."""
     found: list[sqlite3.Row] = []
     for start in range(0, len(wanted), _MANY):
         some = wanted[start : start + _MANY]
         marks = ",".join("?" * len(some))
         found += index.execute(f"SELECT * FROM pictures WHERE {column} IN ({marks})", some).fetchall()  # noqa: S608
-    return found
+    order = {value: place for place, value in enumerate(wanted)}
+    return sorted(found, key=lambda row: order[row[column]])
 
 
 def _insert(index: sqlite3.Connection, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -388,7 +388,7 @@ class GalleryPanel(QWidget):
             self._progress.setValue(reading.done)
         self._count.setText(" · ".join(texts) if state.ready or reading is not None else "")
         self._progress.setVisible(reading is not None)
-        self._size.setVisible(bool(state.ids) and reading is None and not self._comparing)
+        self._size.setVisible(bool(state.ids) and reading is None and not (self._comparing or filters.trashed))
         self._empty_trash.setVisible(filters.trashed and bool(state.trashed))
         self._skipped.setVisible(bool(state.skipped) and not filters.trashed)
         one = self.tr("1 file skipped")

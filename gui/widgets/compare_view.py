@@ -189,7 +189,7 @@ class CompareView(QWidget):
     def _show(self) -> None:
         pair = len(self._pictures) == 2
         shown, focused = self._stack.currentWidget(), QApplication.focusWidget()
-        keyboard = focused is not None and (focused is shown or shown.isAncestorOf(focused))
+        keyboard = shown is not None and focused is not None and (focused is shown or shown.isAncestorOf(focused))
         for widget in (*self._buttons.values(), self._swap):
             widget.setVisible(pair)
         self._pause.setVisible(pair and self.mode == "flicker")

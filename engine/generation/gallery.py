@@ -407,8 +407,7 @@ class Gallery:
                 except LatentStudioError as error:
                     skipped.append((place.file, changed, error.problem))
             with _writing(index):
-                # Another program may have written the same rows meanwhile, and moved their files since.
-                _insert(index, rows, "OR IGNORE")
+                _insert(index, rows)
                 index.executemany("DELETE FROM skipped WHERE file = ?", [(row["file"],) for row in rows])
                 index.executemany("INSERT OR REPLACE INTO skipped VALUES (?, ?, ?)", skipped)
 
@@ -590,17 +589,20 @@ def _writing(index: sqlite3.Connection) -> Iterator[None]:
 
 
 def _rows(index: sqlite3.Connection, column: str, wanted: Sequence[Any]) -> list[sqlite3.Row]:
+    """The rows whose `column` is one of `wanted`, in that order."""
     found: list[sqlite3.Row] = []
     for start in range(0, len(wanted), _MANY):
         some = wanted[start : start + _MANY]
         marks = ",".join("?" * len(some))
         found += index.execute(f"SELECT * FROM pictures WHERE {column} IN ({marks})", some).fetchall()  # noqa: S608
-    return found
+    order = {value: place for place, value in enumerate(wanted)}
+    return sorted(found, key=lambda row: order[row[column]])
 
 
-def _insert(index: sqlite3.Connection, rows: Iterable[Mapping[str, Any]], conflict: str = "OR REPLACE") -> None:
+def _insert(index: sqlite3.Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Add rows. Another program may have added the same ones meanwhile, and moved their files since: its rows stay."""
     marks = ",".join("?" * len(_COLUMNS))
-    sql = f"INSERT {conflict} INTO pictures ({','.join(_COLUMNS)}) VALUES ({marks})"  # noqa: S608 - own text
+    sql = f"INSERT OR IGNORE INTO pictures ({','.join(_COLUMNS)}) VALUES ({marks})"  # noqa: S608 - own text
     index.executemany(sql, [tuple(row[name] for name in _COLUMNS) for row in rows])
 
 

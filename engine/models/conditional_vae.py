@@ -287,7 +287,7 @@ class ConditionalVAE(Network[ConditionalVaeConfig]):
         if stage not in ("features", "polish"):
             self.polish = None
         elif self.polish is None:
-            made = Polish(self.config.channels, self.config.attribute_sizes)
+            made = Polish(self.config.channels, self.config.image_size, self.config.attribute_sizes)
             self.polish = made.to(device=self.rotation.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _polish(self) -> Polish:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -11,6 +12,7 @@ from torch.nn import functional as F
 
 _FEATURE_WIDTHS = (24, 48, 64)
 _PATCH_WIDTHS = (32, 64, 64)
+_RECOGNISED = 128
 
 
 class PictureFeatures(nn.Module):
@@ -21,10 +23,11 @@ class PictureFeatures(nn.Module):
 
     Args:
         channels: 1 or 3.
+        image_size: side in pixels.
         attribute_sizes: values per attribute.
     """
 
-    def __init__(self, channels: int, attribute_sizes: Sequence[int]) -> None:
+    def __init__(self, channels: int, image_size: int, attribute_sizes: Sequence[int]) -> None:
         super().__init__()
         widths = (channels, *_FEATURE_WIDTHS)
         self.convolutions = nn.ModuleList(
@@ -32,7 +35,11 @@ class PictureFeatures(nn.Module):
             for index, (before, after) in enumerate(pairwise(widths))
         )
         self.norms = nn.ModuleList(nn.GroupNorm(width // 8, width) for width in _FEATURE_WIDTHS)
-        self.heads = nn.ModuleList(nn.Linear(16 * _FEATURE_WIDTHS[-1], size) for size in attribute_sizes)
+        side = math.ceil(math.ceil(image_size / 2) / 2)
+        # Not pooled: an eye or a mouth is recognised by where it is, too.
+        self.linear = nn.Linear(_FEATURE_WIDTHS[-1] * side * side, _RECOGNISED)
+        self.norm = nn.LayerNorm(_RECOGNISED)
+        self.heads = nn.ModuleList(nn.Linear(_RECOGNISED, size) for size in attribute_sizes)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Pictures (B, C, S, S) in 0..1 -> feature maps at 1, 1/2 and 1/4 of their size, from fine to coarse."""
@@ -49,10 +56,10 @@ class PictureFeatures(nn.Module):
             maps: feature maps of B pictures.
             labels: (B, A); a number beyond an attribute's values stands for "left open" and costs nothing.
         """
-        pooled = F.adaptive_avg_pool2d(maps[-1], 4).flatten(1)
+        features = F.relu(self.norm(self.linear(maps[-1].flatten(1))))
         losses = []
         for index, head in enumerate(self.heads):
-            logits = head(pooled).float()
+            logits = head(features).float()
             known = labels[:, index] < logits.shape[1]
             target = torch.where(known, labels[:, index], 0)
             each = F.cross_entropy(logits, target, reduction="none") * known
@@ -83,7 +90,7 @@ class PatchDiscriminator(nn.Module):
 class Polish(nn.Module):
     """Both, as one part of a network that comes with a stage "features" or "polish" and goes after it."""
 
-    def __init__(self, channels: int, attribute_sizes: Sequence[int]) -> None:
+    def __init__(self, channels: int, image_size: int, attribute_sizes: Sequence[int]) -> None:
         super().__init__()
-        self.features = PictureFeatures(channels, attribute_sizes)
+        self.features = PictureFeatures(channels, image_size, attribute_sizes)
         self.discriminator = PatchDiscriminator(channels)

@@ -70,7 +70,7 @@ def labelled(count: int, seed: int) -> LabelledPictures:
 
 
 def accuracy(train: LabelledPictures, test: LabelledPictures) -> float:
-    found = classification_accuracy(train, test, (3, 2), 40, "", ignore_progress, None)
+    found = classification_accuracy(train, test, (3, 2), 60, "", ignore_progress, None)
     assert found.shape == (2,)
     return float(found.mean())
 
@@ -87,5 +87,5 @@ def test_samples_that_all_look_alike_teach_a_classifier_less_than_varied_ones() 
 
 
 def test_good_samples_add_to_a_few_real_pictures() -> None:
-    gain = gain_by_samples(labelled(12, 3), labelled(600, 1), labelled(300, 2), (3, 2), 40, ignore_progress, None)
+    gain = gain_by_samples(labelled(12, 3), labelled(600, 1), labelled(300, 2), (3, 2), 60, ignore_progress, None)
     assert float(gain.with_samples.mean()) > float(gain.without.mean()) + 0.05

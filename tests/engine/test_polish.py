@@ -112,7 +112,7 @@ def test_balanced_weight_makes_both_losses_pull_alike() -> None:
 
 def test_attributes_left_open_are_not_asked_for() -> None:
     torch.manual_seed(0)
-    features, pictures = PictureFeatures(3, (3, 2)), torch.rand(4, 3, 32, 32)
+    features, pictures = PictureFeatures(3, 32, (3, 2)), torch.rand(4, 3, 32, 32)
     labels = torch.tensor([[0, 1], [1, 0], [2, 1], [0, 0]])
     with torch.no_grad():
         maps = features(pictures)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -187,6 +189,30 @@ def test_work_apart_is_killed_when_it_is_cancelled() -> None:
         run_apart("hdbscan", points, {"smallest": 50, "samples": None}, progress=tell, cancel=token)
     assert time.monotonic() - cancelled[0] < 5
     assert multiprocessing.active_children() == []
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for the process in /proc")
+def test_work_apart_ends_with_a_parent_that_is_killed() -> None:
+    code = """
+import numpy as np
+from engine.latent.apart import run_apart
+import multiprocessing, sys
+def tell(now):
+    print(multiprocessing.active_children()[0].pid, flush=True)
+if __name__ == "__main__":
+    points = np.random.default_rng(0).standard_normal((30_000, 32)).astype(np.float32)
+    run_apart("hdbscan", points, {"smallest": 50, "samples": None}, progress=tell)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    with parent, parent.stdout:
+        child = Path("/proc") / parent.stdout.readline().strip()
+        assert child.is_dir()
+        parent.kill()
+    limit = time.monotonic() + 60
+    while child.is_dir() and time.monotonic() < limit:
+        os.sched_yield()
+    assert not child.is_dir()
 
 
 def test_what_a_library_refuses_becomes_a_sentence() -> None:

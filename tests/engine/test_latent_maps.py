@@ -15,6 +15,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness as reference_trustworthiness
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
+from engine.data import DataSettings, open_data
 from engine.errors import AnalysisError, Cancelled, UsageError
 from engine.latent.apart import is_installed, run_apart
 from engine.latent.inverse import MapInverse
@@ -69,6 +70,18 @@ def test_pacmap_unrolls_what_pca_lays_on_itself() -> None:
     roll = np.stack([turn * np.cos(turn), height, turn * np.sin(turn)], axis=1).astype(np.float32)
     lies = {method: 1 - trustworthiness(roll, make_map(roll, method)) for method in BUILT_IN}
     assert lies["pacmap"] < 0.5 * lies["pca"]
+
+
+@pytest.mark.slow
+def test_digits_reach_the_quality_that_is_promised(shared_data: Path) -> None:
+    data = open_data(DataSettings(set="mnist", split="test"), [shared_data])
+    batch = data.batch(np.arange(len(data)), np.random.default_rng(0), augment=False)
+    assert batch.labels is not None and len(data) == 10_000
+    flat = batch.images.flatten(1).numpy()
+    points = principal_components(flat, 32).project(flat)
+    quality = map_quality(points, make_map(points, "pacmap"), batch.labels[:, 0].numpy(), sample=2000)
+    assert quality.neighbour_accuracy is not None and quality.neighbour_accuracy >= 0.94
+    assert quality.trustworthiness >= 0.95
 
 
 def test_the_seed_decides_the_map() -> None:

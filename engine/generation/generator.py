@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +11,17 @@ from torch import Tensor
 
 from engine.device import choose_device
 from engine.errors import ModelError, UsageError
-from engine.generation.choice import label_numbers
-from engine.generation.latent import Latent
+from engine.generation.choice import label_mixes, label_numbers
+from engine.generation.latent import Latent, Space
+from engine.generation.settings import SamplingSettings
 from engine.models.card import Attribute, ModelCard
-from engine.models.conditional_vae import ConditionalVAE
+from engine.models.conditional_vae import ConditionalVAE, LabelMix
 from engine.models.registry import load_model
 from engine.models.store import Model
 from engine.progress import CancelToken, Progress, ProgressCallback, ignore_progress
 
 MAX_COUNT = 10_000
 MAX_SEED = 2**53  # every JSON reader keeps such a number exactly
-MAX_TEMPERATURE = 3.0
 
 
 @dataclass(frozen=True)
@@ -37,10 +35,10 @@ class Sample:
 class Generator:
     """Draws pictures by attributes.
 
-    A sample depends on the model, the choice, its own seed and the temperature, and on nothing else: its noise comes
-    from a CPU generator of its own, and it is decoded alone, since a convolution over a batch may round differently.
-    On one machine, thread count and version of torch the same call therefore gives the same bytes; elsewhere rounding
-    may differ by a grey level.
+    A sample depends on the model, the settings and its own seed, and on nothing else: its noise comes from a CPU
+    generator of its own, and it is decoded alone, since a convolution over a batch may round differently. On one
+    machine, thread count and version of torch the same call therefore gives the same bytes; elsewhere rounding may
+    differ by a grey level. Only which seeds make up a grid depends, with diversity, on the pictures before.
 
     Args:
         model: of family conditional-vae.
@@ -88,83 +86,176 @@ class Generator:
 
     def sample(
         self,
-        choice: Mapping[str, str],
+        settings: SamplingSettings,
         count: int,
         seed: int,
-        temperature: float = 1.0,
         *,
         progress: ProgressCallback = ignore_progress,
         cancel: CancelToken | None = None,
     ) -> list[Sample]:
-        """Draw `count` pictures; number i has the seed `seed + i`.
+        """Draw `count` pictures; number i has the seed `seed + i`, or with diversity one of the next few hundred.
 
         Args:
-            choice: value by attribute name. An attribute that is not named is drawn for each sample, all values alike.
+            settings: what to draw and how.
             count: 1 to 10,000.
-            seed: 0 to 2**53 less `count`.
-            temperature: 0 to 3; scales the Gaussian noise. Below 1 gives more typical pictures, 0 always the same one.
+            seed: 0 to 2**53 less the seeds that are used.
             progress: `partial` carries each finished `Sample`.
 
         Raises:
             UsageError: a value out of range, or an unknown attribute or value.
             Cancelled: by `cancel`.
         """
-        if not 1 <= count <= MAX_COUNT:
-            raise UsageError(f"{count} samples were asked for.", f"Ask for 1 to {MAX_COUNT:,}.")
-        if not 0 <= seed <= MAX_SEED - count:
-            raise UsageError(f"The seed {seed} is out of range.", "Use a number from 0 to 9,000,000,000,000,000.")
-        if not (math.isfinite(temperature) and 0 <= temperature <= MAX_TEMPERATURE):
-            raise UsageError(f"The temperature {temperature} is out of range.", f"Use 0 to {MAX_TEMPERATURE:g}.")
-        numbers = label_numbers(self.attributes, choice)
+        candidates = settings.candidates
+        check_count(count)
+        check_seed(seed, count * candidates)
+        settings.check(self.card)
+        numbers = label_numbers(self.attributes, settings.choice)
+        spread = _Spread(self)
         samples = []
         for index in range(count):
             if cancel is not None:
                 cancel.raise_if_cancelled()
-            sample = self._sample(numbers, seed + index, temperature)
+            first = seed + index * candidates
+            latents = [self._drawn(settings, numbers, first + step) for step in range(candidates)]
+            sample = self.sample_at(spread.farthest(latents) if candidates > 1 else latents[0])
             samples.append(sample)
             progress(Progress(index + 1, count, f"Sample {index + 1} of {count}", sample))
         return samples
 
+    def sample_at(self, latent: Latent) -> Sample:
+        """The picture of a latent together with it. Raises `UsageError` as `draw`."""
+        return Sample(self.draw(latent), latent)
+
+    @torch.inference_mode()
     def draw(self, latent: Latent) -> np.ndarray:
         """The picture of a latent, (H, W, 3) uint8: for a sample's latent the very same bytes.
 
         Raises:
-            UsageError: its size or an attribute does not fit this model.
+            UsageError: its size or an attribute does not fit this model, or it lies too far off the data to be drawn.
         """
+        labels, mixes = self._condition(latent)
+        image = self.network.decode(self._raw(latent), labels, mixes)
+        if not bool(torch.isfinite(image).all()):
+            raise _off_data(latent)
+        return to_pixels(image)[0]
+
+    def in_space(self, latent: Latent, space: Space) -> Latent:
+        """The same point in another space, for sliders and edits.
+
+        The raw point already contains the guidance, so that it draws the same picture without any. The way to the style
+        space is the flow's inverse: the picture there is the same but for rounding.
+
+        Raises:
+            UsageError: as `draw`.
+        """
+        self._check_size(latent)
+        if space == latent.space:
+            return latent
+        with torch.inference_mode():
+            if space == "raw":
+                point = self._raw(latent)
+            else:
+                labels, mixes = self._condition(latent)
+                point = self.network.latent_to_style(self._raw(latent), labels, mixes)
+        if not bool(torch.isfinite(point).all()):
+            raise _off_data(latent)
+        return replace(latent, space=space, values=tuple(point[0].tolist()), guidance=1.0)
+
+    def _drawn(self, settings: SamplingSettings, numbers: list[int | None], seed: int) -> Latent:
+        """The latent that a seed gives."""
+        noise = torch.Generator().manual_seed(seed)
+        point = torch.randn(self.network.config.latent_size, generator=noise) * settings.temperature
+        # Every attribute is drawn, also the chosen ones: choosing one does not change what is drawn for the others.
+        drawn = [int(torch.randint(len(a.values), (1,), generator=noise)) for a in self.attributes]
+        complete = [free if number is None else number for number, free in zip(numbers, drawn, strict=True)]
+        return Latent(
+            model=self.card.name,
+            weights_sha256=self.card.weights_sha256,
+            space="style" if settings.prior == "flow" else "raw",
+            values=tuple(point.tolist()),
+            attributes={a.name: a.values[n] for a, n in zip(self.attributes, complete, strict=True)},
+            seed=seed,
+            temperature=settings.temperature,
+            prior=settings.prior,
+            guidance=settings.guidance,
+            mix=() if settings.mix is None else (settings.mix,),
+            drawn=tuple(a.name for a, number in zip(self.attributes, numbers, strict=True) if number is None),
+            diversity=settings.diversity,
+        )
+
+    def _raw(self, latent: Latent) -> Tensor:
+        """The decoder's input (1, D) at a latent."""
+        self._check_size(latent)
+        point = torch.tensor([latent.values], dtype=torch.float32, device=self.device)
+        if latent.space == "raw":
+            return point
+        labels, mixes = self._condition(latent)
+        return self.network.style_to_latent(point, labels, mixes=mixes, guidance=latent.guidance)
+
+    def _check_size(self, latent: Latent) -> None:
         size = self.network.config.latent_size
         if len(latent.values) != size:
             raise UsageError(
                 f"The latent has {len(latent.values)} numbers, {self.card.name} has {size} dimensions.",
                 f"Use it with the model it was made with, {latent.model}.",
             )
-        return self._draw(latent.space, latent.values, label_numbers(self.attributes, latent.attributes))
 
-    def _sample(self, numbers: list[int | None], seed: int, temperature: float) -> Sample:
-        noise = torch.Generator().manual_seed(seed)
-        style = torch.randn(self.network.config.latent_size, generator=noise) * temperature
-        # Every attribute is drawn, also the chosen ones: choosing one does not change what is drawn for the others.
-        drawn = [int(torch.randint(len(a.values), (1,), generator=noise)) for a in self.attributes]
-        complete = [free if number is None else number for number, free in zip(numbers, drawn, strict=True)]
-        values = tuple(style.tolist())
-        latent = Latent(
-            model=self.card.name,
-            weights_sha256=self.card.weights_sha256,
-            space="style",
-            values=values,
-            attributes={a.name: a.values[n] for a, n in zip(self.attributes, complete, strict=True)},
-            seed=seed,
-            temperature=temperature,
-        )
-        return Sample(self._draw("style", values, list(complete)), latent)
+    def _condition(self, latent: Latent) -> tuple[Tensor, list[LabelMix]]:
+        """Labels (1, A) and mixes of a latent."""
+        labels = label_tensor(self.network, label_numbers(self.attributes, latent.attributes))
+        return labels, label_mixes(self.attributes, latent.mix)
 
-    @torch.inference_mode()
-    def _draw(self, space: str, values: tuple[float, ...], numbers: list[int | None]) -> np.ndarray:
-        network = self.network
-        point = torch.tensor([values], dtype=torch.float32, device=self.device)
-        labels = label_tensor(network, numbers)
-        if space == "style":
-            point = network.style_to_latent(point, labels)
-        return to_pixels(network.decode(point, labels))[0]
+
+class _Spread:
+    """Chooses latents that lie far from those chosen before.
+
+    Distances are those of the styles' directions, each dimension weighted by how much it moves the picture; attributes
+    that all differ count as much as two unrelated styles.
+    """
+
+    def __init__(self, generator: Generator) -> None:
+        self._attributes = generator.attributes
+        self._visibility = generator.network.style_visibility.cpu()
+        self._chosen: list[Tensor] = []
+
+    def farthest(self, latents: list[Latent]) -> Latent:
+        """The latent whose nearest neighbour among the chosen ones is the farthest; the first one, to begin with."""
+        places = torch.stack([self._place(latent) for latent in latents])
+        best = 0
+        if self._chosen:
+            best = int(torch.cdist(places, torch.stack(self._chosen)).amin(1).argmax())
+        self._chosen.append(places[best])
+        return latents[best]
+
+    def _place(self, latent: Latent) -> Tensor:
+        weights = self._visibility if latent.space == "style" else torch.ones_like(self._visibility)
+        # By direction only: farthest points would else be the longest styles, which are the least typical pictures.
+        direction = torch.nn.functional.normalize(torch.tensor(latent.values), dim=0) * len(latent.values) ** 0.5
+        parts = [direction * weights]
+        for attribute in self._attributes:
+            place = torch.zeros(len(attribute.values))
+            place[attribute.values.index(latent.attributes[attribute.name])] = 1
+            parts.append(place * weights.norm() / len(self._attributes) ** 0.5)
+        return torch.cat(parts)
+
+
+def check_count(count: int) -> None:
+    """Raise `UsageError` for a number of pictures that is not 1 to 10,000."""
+    if not 1 <= count <= MAX_COUNT:
+        raise UsageError(f"{count} samples were asked for.", f"Ask for 1 to {MAX_COUNT:,}.")
+
+
+def check_seed(seed: int, count: int) -> None:
+    """Raise `UsageError` where one of the `count` seeds from `seed` on is out of range."""
+    if not 0 <= seed <= MAX_SEED - count:
+        raise UsageError(f"The seed {seed} is out of range.", "Use a number from 0 to 9,000,000,000,000,000.")
+
+
+def _off_data(latent: Latent) -> UsageError:
+    return UsageError(
+        "This latent lies so far off the data that no picture can be drawn.",
+        f"Choose values that the model {latent.model} knows, within the sliders.",
+    )
 
 
 def label_tensor(network: ConditionalVAE, numbers: list[int | None]) -> Tensor:

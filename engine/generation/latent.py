@@ -12,10 +12,29 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from engine.errors import LatentStudioError
 
 MAX_VALUES = 4096
+MAX_GUIDANCE = 5.0
 _MAX_JSON = 2**20
 _REMEDY = "Copy it again from Latent Studio."
 
 Space = Literal["style", "raw"]
+Prior = Literal["flow", "normal"]
+
+
+@dataclass(frozen=True)
+class Mix:
+    """A value that another one of the same attribute is mixed with.
+
+    Attributes:
+        attribute: its name.
+        value: that the condition is moved towards.
+        weight: how far, 0 (not at all) to 1 (all the way).
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+
+    attribute: Annotated[str, Field(min_length=1, max_length=256)]
+    value: Annotated[str, Field(max_length=256)]
+    weight: Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -30,6 +49,11 @@ class Latent:
         attributes: chosen value by attribute name; what is missing is left open.
         seed: that the values were drawn from; None when they were set by hand or encoded from a picture.
         temperature: that they were drawn with; already contained in `values`.
+        prior: that they were drawn from: the flow's, or N(0, I) of the raw space.
+        guidance: strength of the attributes on the flow's way from style to raw; without meaning in the raw space.
+        mix: values that those of `attributes` are mixed with, one after the other.
+        drawn: names of the attributes that were left to chance and drawn by the seed.
+        diversity: of the grid that it was drawn for.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
@@ -41,6 +65,11 @@ class Latent:
     attributes: Annotated[dict[str, str], Field(max_length=64)] = field(default_factory=dict)
     seed: int | None = None
     temperature: float = 1.0
+    prior: Prior = "flow"
+    guidance: Annotated[float, Field(ge=0, le=MAX_GUIDANCE)] = 1.0
+    mix: Annotated[tuple[Mix, ...], Field(max_length=256)] = ()
+    drawn: Annotated[tuple[str, ...], Field(max_length=64)] = ()
+    diversity: Annotated[float, Field(ge=0, le=1)] = 0.0
 
     def to_json(self) -> str:
         """One line of JSON that `from_json` reads back to an equal latent."""

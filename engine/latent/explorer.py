@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.data.augmentation import square
 from engine.device import choose_device
 from engine.errors import ModelError, UsageError
 from engine.generation.generator import to_pixels
-from engine.image import Picture, flatten
+from engine.generation.pictures import picture_tensor
+from engine.image import Picture
 from engine.latent.spaces import space_maps
 from engine.models.card import Attribute, ModelCard
 from engine.models.registry import load_model
@@ -147,22 +147,13 @@ class LatentExplorer:
 
     @torch.inference_mode()
     def encode(self, picture: Picture, space: str, choice: Mapping[str, str]) -> tuple[np.ndarray, np.ndarray]:
-        """Where a picture lies in a space.
-
-        Its central square is scaled to the model's size, on white where it is transparent. For models of grey pictures
-        it becomes grey, and is inverted when its border is bright: they write white on black, people black on white.
+        """Where a picture lies in a space; how it is prepared says `engine.generation.pictures.picture_tensor`.
 
         Returns:
             values (D,) float32, and the picture as the model sees it, (H, W, 3) uint8.
         """
         self._check_space(space)
-        pixels = square(flatten(picture), self.image_size)
-        image = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 255
-        if self._channels == 1:
-            luma = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
-            image = (image * luma).sum(1, keepdim=True)
-            image = 1 - image if float(_border(image).mean()) > 0.5 else image
-        image = image.to(self.device)
+        image = picture_tensor(picture, self.image_size, self._channels).to(self.device)
         raw = self._maps.encode(image, choice)
         values = self._maps.from_raw(space, raw, choice)
         return self._values(values), to_pixels(image)[0]
@@ -249,10 +240,6 @@ class LatentExplorer:
 def _widened(low: float, high: float) -> tuple[float, float]:
     """A range with a length, also for a dimension that never moves."""
     return (low, high) if high - low > 1e-3 else (low - 1.0, high + 1.0)
-
-
-def _border(image: Tensor) -> Tensor:
-    return torch.cat([image[..., 0, :], image[..., -1, :], image[..., :, 0], image[..., :, -1]], dim=-1)
 
 
 def _grid(pictures: np.ndarray) -> np.ndarray:

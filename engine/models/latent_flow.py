@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,20 @@ _TIME_FEATURES = 32
 INVERSE_ITERATIONS = 6
 
 _Modulations = Sequence[tuple[Tensor, Tensor]]
+
+
+class Guidance(NamedTuple):
+    """Classifier-free guidance of the flow: velocity = open + strength * (conditioned - open).
+
+    Ho and Salimans, "Classifier-Free Diffusion Guidance" (2022).
+
+    Attributes:
+        open_condition: (B, E) embedding of attributes that are all left open.
+        strength: 1 is the conditioned flow itself, 0 the open one; above 1 overdoes what the attributes say.
+    """
+
+    open_condition: Tensor
+    strength: float
 
 
 class _ResidualLayer(nn.Module):
@@ -84,38 +99,56 @@ class LatentFlow(nn.Module):
         x = torch.lerp(u, z, time[:, None])
         return (self(x, time, condition) - (z - u)).square().mean()
 
-    def to_latent(self, u: Tensor, condition: Tensor, steps: int) -> Tensor:
+    def to_latent(self, u: Tensor, condition: Tensor, steps: int, guidance: Guidance | None = None) -> Tensor:
         """Style u (B, D) -> latent z (B, D) by `steps` midpoint steps."""
         x = u
-        for begin, middle in self._way(condition, steps):
-            x = x + self._increment(x, begin, middle, 1 / steps)
+        for begin, middle in self._way(condition, steps, guidance):
+            x = x + self._increment(x, begin, middle, 1 / steps, guidance)
         return x
 
-    def to_style(self, z: Tensor, condition: Tensor, steps: int, iterations: int = INVERSE_ITERATIONS) -> Tensor:
+    def to_style(
+        self,
+        z: Tensor,
+        condition: Tensor,
+        steps: int,
+        iterations: int = INVERSE_ITERATIONS,
+        guidance: Guidance | None = None,
+    ) -> Tensor:
         """Latent z (B, D) -> style u (B, D): the same steps undone one by one, from the last to the first.
 
         A midpoint step x' = x + f(x) is undone by iterating x <- x' - f(x), which converges since a step is short. One
         iteration gives the plain integral backwards, good enough for a rough distance.
         """
         x = z
-        for begin, middle in reversed(self._way(condition, steps)):
+        for begin, middle in reversed(self._way(condition, steps, guidance)):
             arrived = x
             for _ in range(iterations):
-                x = arrived - self._increment(x, begin, middle, 1 / steps)
+                x = arrived - self._increment(x, begin, middle, 1 / steps, guidance)
         return x
 
-    def _way(self, condition: Tensor, steps: int) -> list[tuple[_Modulations, _Modulations]]:
+    def _way(self, condition: Tensor, steps: int, guidance: Guidance | None) -> list[tuple[_Modulations, _Modulations]]:
         """Modulations at the beginning and the middle of each of `steps` steps from t = 0 to 1.
 
-        They do not depend on x, so that all are computed at once: a single sample takes half the time.
+        They do not depend on x, so that all are computed at once: a single sample takes half the time. With guidance
+        there are 2B rows: the conditioned ones, then the open ones.
         """
+        if guidance is not None:
+            condition = torch.cat([condition, guidance.open_condition])
         times = torch.arange(2 * steps, device=condition.device) / (2 * steps)
         times = times[:, None].expand(-1, len(condition))
         layers = self._modulations(times, condition.expand(2 * steps, -1, -1))
         points = [[(factor[index], shift[index]) for factor, shift in layers] for index in range(2 * steps)]
         return list(zip(points[0::2], points[1::2], strict=True))
 
-    def _increment(self, x: Tensor, begin: _Modulations, middle: _Modulations, step: float) -> Tensor:
+    def _increment(
+        self, x: Tensor, begin: _Modulations, middle: _Modulations, step: float, guidance: Guidance | None
+    ) -> Tensor:
         """What one midpoint step of length `step` adds to x."""
-        half_way = x + 0.5 * step * self._velocity(x, begin)
-        return step * self._velocity(half_way, middle)
+        half_way = x + 0.5 * step * self._guided_velocity(x, begin, guidance)
+        return step * self._guided_velocity(half_way, middle, guidance)
+
+    def _guided_velocity(self, x: Tensor, modulations: _Modulations, guidance: Guidance | None) -> Tensor:
+        if guidance is None:
+            return self._velocity(x, modulations)
+        conditioned, free = self._velocity(torch.cat([x, x]), modulations).chunk(2)
+        return torch.lerp(free, conditioned, guidance.strength)

@@ -159,10 +159,12 @@ class EngineHost(QObject):
     Signals:
         state_changed(str, str): state and text.
         busy_changed(bool): some request is not answered yet (True), or all are.
+        closing(): the program ends: cancel what runs on another thread and takes long.
     """
 
     state_changed = Signal(str, str)
     busy_changed = Signal(bool)
+    closing = Signal()
 
     def __init__(self, device: str = "auto", threads: int | None = None, parent: QObject | None = None) -> None:
         """Args: device: the wish from the settings; LATENT_STUDIO_DEVICE wins. threads: likewise; None = cores - 1."""
@@ -176,7 +178,7 @@ class EngineHost(QObject):
         self._gui = GuiThread(self)
         self._engine = WorkerThread("engine")
         self._engine.submit(self._load)
-        self._files = WorkerThread("files")
+        self._lanes: dict[str, WorkerThread] = {}
         self._keys = itertools.count()
         self._tasks: dict[int, Task] = {}
         self._channels: WeakValueDictionary[int, LiveChannel] = WeakValueDictionary()
@@ -196,11 +198,13 @@ class EngineHost(QObject):
     def shutdown(self) -> None:
         """Cancel what runs, drop what waits and join the threads. Nothing is delivered afterwards."""
         self._closed = True
+        self.closing.emit()
         self._gui.close()
         for channel in list(self._channels.values()):
             channel._mailbox.cancel()
         self._engine.stop()
-        self._files.stop()
+        for lane in self._lanes.values():
+            lane.stop()
         self._tasks.clear()
         self.loaded.set()
 
@@ -214,12 +218,14 @@ class EngineHost(QObject):
         self._channels[channel._mailbox.key] = channel
         return channel
 
-    def run(self, function: Callable[[], T], *, engine: bool = True) -> Task:
+    def run(self, function: Callable[[], T], *, engine: bool = True, lane: str = "files", finish: bool = False) -> Task:
         """Run a short request: loading a model, opening a picture. Requests are answered in order.
 
         Args:
-            engine: False for work that needs no torch (reading a picture): it runs on a thread of its own and need
-                not wait for the engine to load.
+            engine: False for work that computes nothing (reading a picture): it runs on another thread and need not
+                wait for the engine to load.
+            lane: which other thread, by name; work that others must not wait for has one of its own.
+            finish: on another thread, do it even if the program ends before: it writes what must not be lost.
         """
         assert_gui_thread()
         task = Task(self)
@@ -229,10 +235,16 @@ class EngineHost(QObject):
         if engine:
             self._engine.submit(partial(self._run_task, key, function, True))
         else:
-            self._files.submit(partial(self._run_task, key, function, False))
-            if not self._closed:
-                self._files.start()
+            self._lane(lane).submit(partial(self._run_task, key, function, False), finish=finish)
         return task
+
+    def _lane(self, name: str) -> WorkerThread:
+        lane = self._lanes.get(name)
+        if lane is None:
+            lane = self._lanes[name] = WorkerThread(name)
+            if not self._closed:
+                lane.start()
+        return lane
 
     def _look_at(self, mailbox: _Mailbox) -> None:
         self._engine.submit(partial(self._run_live, mailbox))

@@ -14,7 +14,7 @@ class WorkerThread:
     """
 
     def __init__(self, name: str) -> None:
-        self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[Callable[[], None], bool] | None] = SimpleQueue()
         self._stopping = threading.Event()
         # A daemon: a call that cannot be interrupted must not keep the process alive after the window is gone.
         self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
@@ -29,12 +29,16 @@ class WorkerThread:
         if not self.started:
             self._thread.start()
 
-    def submit(self, call: Callable[[], None]) -> None:
-        """Put `call` at the end of the queue."""
-        self._queue.put(call)
+    def submit(self, call: Callable[[], None], *, finish: bool = False) -> None:
+        """Put `call` at the end of the queue. With `finish` it is done also when the thread is told to stop before."""
+        self._queue.put((call, finish))
 
     def stop(self, timeout: float = 20.0) -> bool:
-        """Drop what waits, let the running call end and join. False when it did not end within `timeout` seconds."""
+        """Drop what waits, except what must be finished, let the running call end and join.
+
+        Returns:
+            False when it did not end within `timeout` seconds.
+        """
         self._stopping.set()
         self._queue.put(None)
         if not self.started:
@@ -44,9 +48,13 @@ class WorkerThread:
 
     def _loop(self) -> None:
         while True:
-            call = self._queue.get()
-            if call is None or self._stopping.is_set():
+            entry = self._queue.get()
+            if entry is None:
                 return
+            call, finish = entry
+            entry = None
+            if self._stopping.is_set() and not finish:
+                continue
             try:
                 call()
             except Exception:  # the border of the thread: report and go on

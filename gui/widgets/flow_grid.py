@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, cast
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, QPoint, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QImage, QPainter, QPen
@@ -59,10 +59,39 @@ class _Model(QAbstractListModel):
         self.dataChanged.emit(self.index(row), self.index(row))
 
 
-class _Delegate(QStyledItemDelegate):
-    def __init__(self, grid: FlowGrid) -> None:
-        super().__init__(grid)
+class Grid(Protocol):
+    """What a `CellDelegate` asks of the view it paints for, which is a `QListView`."""
+
+    thumbnail_side: int
+    captions: bool
+
+    def cell_size(self) -> QSize:
+        """Size of one cell in logical pixels."""
+        ...
+
+    def hasFocus(self) -> bool:
+        """Whether the keyboard is here."""
+        ...
+
+
+class CellDelegate(QStyledItemDelegate):
+    """Paints the cells of a grid whose model gives a `Thumbnail` as its user role."""
+
+    def __init__(self, grid: Grid) -> None:
+        super().__init__(cast(QListView, grid))
         self._grid = grid
+
+    def paint_picture(self, painter: QPainter, frame: QRect, item: Thumbnail) -> None:
+        """The picture within `frame`, in logical pixels."""
+        if item.image.isNull():
+            return
+        size = item.image.size().scaled(frame.size(), Qt.AspectRatioMode.KeepAspectRatio)
+        target = QRect(QPoint(0, 0), size)
+        target.moveCenter(frame.center())
+        # Small generated pictures are shown as they are, without blurring their pixels away.
+        enlarged = size.width() > 2 * item.image.width()
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, not enlarged)
+        painter.drawImage(target, item.image)
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
         return self._grid.cell_size()
@@ -83,14 +112,7 @@ class _Delegate(QStyledItemDelegate):
             painter.drawRoundedRect(rect, 6, 6)
         side = self._grid.thumbnail_side
         frame = QRect(rect.center().x() - side // 2, rect.top() + MARGIN - 2, side, side)
-        if not item.image.isNull():
-            size = item.image.size().scaled(frame.size(), Qt.AspectRatioMode.KeepAspectRatio)
-            target = QRect(QPoint(0, 0), size)
-            target.moveCenter(frame.center())
-            # Small generated pictures are shown as they are, without blurring their pixels away.
-            enlarged = size.width() > 2 * item.image.width()
-            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, not enlarged)
-            painter.drawImage(target, item.image)
+        self.paint_picture(painter, frame, item)
         if self._grid.captions and item.caption:
             line = QRect(rect.left() + 4, frame.bottom() + 3, rect.width() - 8, CAPTION_HEIGHT - 2)
             painter.setPen(theme.color("text"))
@@ -133,7 +155,7 @@ class FlowGrid(QListView):
         self.thumbnail_side, self.captions = thumbnail_side, captions
         self._model = _Model(self)
         self.setModel(self._model)
-        self.setItemDelegate(_Delegate(self))
+        self.setItemDelegate(CellDelegate(self))
         self.setViewMode(QListView.ViewMode.IconMode)
         self.setResizeMode(QListView.ResizeMode.Adjust)
         self.setMovement(QListView.Movement.Static)

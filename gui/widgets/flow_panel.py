@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from PySide6.QtCore import QEvent, QPoint, QRect, QSize
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 
 class FlowPanel(QWidget):
-    """Places its children one after the other and takes the height that they need.
+    """Places its children that are not hidden one after the other and takes the height that they need.
 
     A layout with height for width would be the usual way, but it makes the window as high as the narrowest panel needs.
     """
@@ -23,6 +25,20 @@ class FlowPanel(QWidget):
         """Put a widget at the end."""
         member.setParent(self)
         self._members.append(member)
+        self._place()
+
+    def leave_out(self, members: Collection[QWidget]) -> None:
+        """Hide these, and close the gaps; the others are shown."""
+        for member in self._members:
+            member.setVisible(member not in members)
+        self._place()
+
+    def clear(self) -> None:
+        """Take all widgets away and delete them."""
+        for member in self._members:
+            member.hide()
+            member.deleteLater()
+        self._members = []
         self._place()
 
     def sizeHint(self) -> QSize:
@@ -40,7 +56,7 @@ class FlowPanel(QWidget):
 
     def _place(self) -> None:
         left, top, line = 0, 0, 0
-        for member in self._members:
+        for member in (member for member in self._members if not member.isHidden()):
             size = member.sizeHint().expandedTo(member.minimumSize()).boundedTo(member.maximumSize())
             if left > 0 and left + size.width() > self.width():
                 left, top, line = 0, top + line + self._spacing, 0

@@ -9,7 +9,7 @@ import torch
 from engine.compression import EncodeSettings, decode, encode
 from engine.device import choose_device
 from engine.errors import DeviceError, UsageError
-from engine.generation import Generator
+from engine.generation import Generator, SamplingSettings
 from engine.image import open_picture
 from engine.paths import resources
 from engine.segmentation import Segmenter
@@ -48,7 +48,8 @@ class TestOnGpu:
         assert np.abs(here.astype(int) - there.astype(int)).max() <= 2
 
     def test_samples_are_the_same_pictures(self) -> None:
-        here, there = (Generator.load("digits-cvae", device).sample({"digit": "7"}, 4, 1) for device in (CPU, GPU))
+        settings = SamplingSettings({"digit": "7"})
+        here, there = (Generator.load("digits-cvae", device).sample(settings, 4, 1) for device in (CPU, GPU))
         for one, other in zip(here, there, strict=True):
             assert np.abs(one.pixels.astype(int) - other.pixels.astype(int)).max() <= 4
 

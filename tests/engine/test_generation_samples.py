@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 
 from engine.errors import Cancelled, LatentStudioError, ModelError, PictureError, UsageError
-from engine.generation import Generator, Latent, class_tiles, contact_sheet, read_latent, save_sample
+from engine.generation import (
+    Generator,
+    Latent,
+    SamplingSettings,
+    class_tiles,
+    contact_sheet,
+    read_latent,
+    save_sample,
+)
 from engine.image import encode_png
 from engine.models.registry import list_models
 from engine.progress import CancelToken, Progress
@@ -24,51 +32,51 @@ def generator(vae_path: Path) -> Generator:
 
 
 def test_same_call_gives_the_same_bytes(generator: Generator) -> None:
-    first, second = (generator.sample({"size": "large"}, 3, 11, 0.8) for _ in range(2))
+    first, second = (generator.sample(SamplingSettings({"size": "large"}, temperature=0.8), 3, 11) for _ in range(2))
     assert [s.latent for s in first] == [s.latent for s in second]
     assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(first, second, strict=True))
 
 
 def test_a_sample_does_not_depend_on_its_neighbours(generator: Generator) -> None:
-    many = generator.sample({}, 6, 40)
-    alone = generator.sample({}, 1, 43)[0]
+    many = generator.sample(SamplingSettings(), 6, 40)
+    alone = generator.sample(SamplingSettings(), 1, 43)[0]
     assert many[3].latent == alone.latent
     assert np.array_equal(many[3].pixels, alone.pixels)
 
 
 def test_samples_have_the_chosen_attributes_and_draw_the_others(generator: Generator) -> None:
-    samples = generator.sample({"size": "small"}, 24, 0)
+    samples = generator.sample(SamplingSettings({"size": "small"}), 24, 0)
     assert {s.latent.attributes["size"] for s in samples} == {"small"}
     assert {s.latent.attributes["shade"] for s in samples} == {"dark", "bright"}
 
 
 def test_choosing_one_attribute_keeps_what_is_drawn_for_the_rest(generator: Generator) -> None:
-    free = generator.sample({}, 1, 5)[0].latent
-    chosen = generator.sample({"size": "large"}, 1, 5)[0].latent
+    free = generator.sample(SamplingSettings(), 1, 5)[0].latent
+    chosen = generator.sample(SamplingSettings({"size": "large"}), 1, 5)[0].latent
     assert chosen.values == free.values
     assert chosen.attributes["shade"] == free.attributes["shade"]
 
 
 def test_pixels_are_rgb_bytes_of_the_image_size(generator: Generator) -> None:
-    sample = generator.sample({}, 1, 0)[0]
+    sample = generator.sample(SamplingSettings(), 1, 0)[0]
     assert sample.pixels.shape == (*generator.image_size, 3)
     assert sample.pixels.dtype == np.uint8 and sample.pixels.flags.c_contiguous
 
 
 def test_temperature_zero_gives_one_picture(generator: Generator) -> None:
     choice = {"size": "large", "shade": "dark"}
-    a, b = generator.sample(choice, 2, 0, 0.0)
+    a, b = generator.sample(SamplingSettings(choice, temperature=0.0), 2, 0)
     assert np.array_equal(a.pixels, b.pixels)
 
 
 def test_drawing_a_latent_gives_the_samples_bytes(generator: Generator) -> None:
-    sample = generator.sample({}, 1, 77, 1.3)[0]
+    sample = generator.sample(SamplingSettings(temperature=1.3), 1, 77)[0]
     assert np.array_equal(generator.draw(Latent.from_json(sample.latent.to_json())), sample.pixels)
 
 
 def test_progress_carries_each_sample(generator: Generator) -> None:
     seen: list[Progress] = []
-    samples = generator.sample({}, 3, 0, progress=seen.append)
+    samples = generator.sample(SamplingSettings(), 3, 0, progress=seen.append)
     assert [step.partial for step in seen] == samples
     assert [(step.done, step.total) for step in seen] == [(1, 3), (2, 3), (3, 3)]
 
@@ -82,7 +90,7 @@ def test_cancel_stops_between_samples(generator: Generator) -> None:
         token.cancel()
 
     with pytest.raises(Cancelled):
-        generator.sample({}, 50, 0, progress=watch, cancel=token)
+        generator.sample(SamplingSettings(), 50, 0, progress=watch, cancel=token)
     assert len(done) == 1
 
 
@@ -102,7 +110,7 @@ def test_cancel_stops_between_samples(generator: Generator) -> None:
 )
 def test_bad_calls_are_explained(generator: Generator, choice, count, seed, temperature, words) -> None:
     with pytest.raises(UsageError, match=words):
-        generator.sample(choice, count, seed, temperature)
+        generator.sample(SamplingSettings(choice, temperature=temperature), count, seed)
 
 
 def test_an_autoencoder_generates_nothing(autoencoder_path: Path) -> None:
@@ -111,13 +119,13 @@ def test_an_autoencoder_generates_nothing(autoencoder_path: Path) -> None:
 
 
 def test_a_latent_of_another_size_is_refused(generator: Generator) -> None:
-    latent = generator.sample({}, 1, 0)[0].latent
+    latent = generator.sample(SamplingSettings(), 1, 0)[0].latent
     with pytest.raises(UsageError, match="3 numbers"):
         generator.draw(replace(latent, values=latent.values[:3]))
 
 
 def test_png_carries_the_latent(generator: Generator, tmp_path: Path) -> None:
-    sample = generator.sample({"shade": "bright"}, 1, 9)[0]
+    sample = generator.sample(SamplingSettings({"shade": "bright"}), 1, 9)[0]
     save_sample(sample, tmp_path / "sample.png")
     assert read_latent(tmp_path / "sample.png") == sample.latent
 
@@ -190,5 +198,5 @@ def test_class_tiles_have_one_picture_per_value(generator: Generator) -> None:
 def test_shipped_models_generate_every_class(name: str) -> None:
     generator = Generator.load(name)
     first = generator.attributes[0]
-    samples = [generator.sample({first.name: value}, 1, 1)[0].pixels for value in first.values]
+    samples = [generator.sample(SamplingSettings({first.name: value}), 1, 1)[0].pixels for value in first.values]
     assert all(pixels.std() > 5 for pixels in samples)

@@ -22,7 +22,7 @@ T = TypeVar("T", bound=QObject)
 
 def running_threads() -> set[str]:
     """Names of the threads of ours that are alive."""
-    ours = ("engine", "files", "jobs")
+    ours = ("engine", "files", "jobs", "gallery", "pictures")
     return {thread.name for thread in threading.enumerate() if thread.name in ours}
 
 

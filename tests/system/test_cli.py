@@ -95,8 +95,8 @@ def small_photo(path: Path, size: tuple[int, int] = (96, 64)) -> Path:
 
 
 COMMANDS = (
-    "compress", "decode", "info", "generate", "traverse", "latents", "segment", "train", "recipes", "models",
-    "evaluate",
+    "compress", "decode", "info", "generate", "vary", "morph", "change", "every-class", "encode", "nearest",
+    "labelled-set", "traverse", "latents", "segment", "train", "recipes", "models", "evaluate",
 )  # fmt: skip
 
 

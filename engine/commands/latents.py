@@ -103,7 +103,8 @@ def latents(
     if as_json:
         print_json(report)
         return
-    shown = table("figure", "value", title=escape(title))
+    output.print(title, soft_wrap=True, markup=False)
+    shown = table("figure", "value")
     for row, value in _rows(report):
         shown.add_row(escape(row), value)
     output.print(shown)

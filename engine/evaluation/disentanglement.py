@@ -101,7 +101,12 @@ def dci(
             cancel.raise_if_cancelled()
         values = known[:, factor]
         # Every split may choose among all dimensions, and leaves hold some points: else noise would look important.
-        forest = RandomForestClassifier(_TREES, max_features=None, min_samples_leaf=5, random_state=_SEED)
+        forest = RandomForestClassifier(
+            _TREES,
+            max_features=None,  # pyright: ignore[reportArgumentType]
+            min_samples_leaf=5,
+            random_state=_SEED,
+        )
         forest.fit(table[train], values[train])
         importance.append(np.asarray(forest.feature_importances_))
         accuracy.append(float((forest.predict(table[test]) == values[test]).mean()))

@@ -6,11 +6,13 @@ gets arrays and settings over a pipe, tells of its progress, and is killed when 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import os
 import re
 import signal
+import threading
 import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -61,7 +63,7 @@ def run_apart(
         )
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there, work, os.getpid()), name=f"latent-{work}", daemon=True)
+    process = context.Process(target=_serve, args=(there, work), name=f"latent-{work}", daemon=True)
     process.start()
     there.close()
     try:
@@ -110,7 +112,7 @@ def _receive_array(pipe: Connection) -> np.ndarray:
 # --- the other side ---------------------------------------------------------------------------------------------------
 
 
-def _serve(pipe: Connection, work: str, parent: int) -> None:
+def _serve(pipe: Connection, work: str) -> None:
     """The life of the process: one work."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the whole group; the parent decides
     # What a library prints belongs neither to the parent's results nor to its screen.
@@ -119,8 +121,6 @@ def _serve(pipe: Connection, work: str, parent: int) -> None:
     warnings.simplefilter("ignore")
 
     def send(kind: str, array: np.ndarray | None = None, **fields: Any) -> None:
-        if os.getppid() != parent and os.name == "posix":
-            os._exit(1)  # nobody is left who would want the result
         pipe.send_bytes(json.dumps({"kind": kind, "array": array is not None, **fields}).encode("utf-8"))
         if array is not None:
             _send_array(pipe, array)
@@ -128,9 +128,15 @@ def _serve(pipe: Connection, work: str, parent: int) -> None:
     def tell(done: int, total: int, text: str, array: np.ndarray | None = None) -> None:
         send("progress", array, done=done, total=total, text=text)
 
+    def end_with_parent() -> None:
+        with contextlib.suppress(EOFError, OSError):
+            pipe.recv_bytes()  # nothing more is ever sent: this returns when the other end is closed
+        os._exit(1)  # nobody is left who would want the result
+
     try:
         settings = json.loads(pipe.recv_bytes())
         points = _receive_array(pipe)
+        threading.Thread(target=end_with_parent, name="latent-parent", daemon=True).start()
         send("done", WORKS[work].function(points, settings, tell))
     except (EOFError, BrokenPipeError):
         return

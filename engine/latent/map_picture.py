@@ -18,10 +18,10 @@ _MOST_NAMES = 34
 _SMOOTHING = 3
 _INK, _FAINT, _PAPER = "#111111", "#777777", "#ffffff"
 _NOISE_COLOUR = (176, 176, 176)
-# Okabe and Ito's, for people who tell fewer colours apart; more groups get evenly spaced hues.
+# Okabe and Ito's, for people who tell fewer colours apart, and two more; larger numbers get evenly spaced hues.
 _FEW = (
     (0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (230, 159, 0), (86, 180, 233), (0, 0, 0),
-    (153, 112, 36),
+    (140, 109, 49), (117, 70, 200), (150, 190, 20),
 )  # fmt: skip
 
 
@@ -95,8 +95,11 @@ def _write(
         rows.append((f"and {len(present) - _MOST_NAMES} more", None))
     if names and (groups < 0).any():
         rows.append((f"none  ({int((groups < 0).sum()):,})", _NOISE_COLOUR))
+    dot = Image.new("L", (12 * _SMOOTHING, 12 * _SMOOTHING), 0)
+    ImageDraw.Draw(dot).ellipse((0, 0, *dot.size), fill=255)
+    dot = dot.resize((12, 12), Image.Resampling.BOX)
     for row, (text, colour) in enumerate(rows):
         y = 3 * _MARGIN + 25 * row
         if colour is not None:
-            pen.ellipse((SIDE + 2, y - 6, SIDE + 14, y + 6), fill=colour)
+            sheet.paste(colour, (SIDE + 2, y - 6), dot)
         pen.text((SIDE + 22, y), text, _INK if colour is not None else _FAINT, small, anchor="lm")

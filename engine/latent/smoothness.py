@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from engine.errors import AnalysisError
 from engine.latent.explorer import LatentExplorer
@@ -24,7 +23,6 @@ STEPS = 8
 
 _ACCEPTED = 0.95
 _NEIGHBOUR = 3
-_SIDES = (16, 8, 4)
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,9 @@ class Smoothness:
         detour_error: its standard error.
         largest_step: mean over pairs of the longest step over the mean one; 1 is even, large is a jump.
         midpoints_accepted: share of the pictures halfway that lie where real pictures do.
-        ends_accepted: the same of the reconstructed ends, what the midpoints can reach at best.
+        ends_accepted: the same of the decoded ends, what the midpoints can reach at best.
+        averages_accepted: the same of the ends' average, pixel by pixel. Such a double exposure lies on no data: where
+            it is accepted like the ends, these features cannot tell, and the midpoints' figure says nothing.
         pairs: how many were measured.
     """
 
@@ -47,6 +47,7 @@ class Smoothness:
     largest_step: float
     midpoints_accepted: float
     ends_accepted: float
+    averages_accepted: float
     pairs: int
 
 
@@ -72,34 +73,15 @@ class LikelyPictures:
         return nearest_to(self._features, features, _NEIGHBOUR).distances[:, -1] <= self.limit
 
 
-def pyramid_features(pictures: np.ndarray) -> np.ndarray:
-    """Features (N, F) of pictures (N, H, W, 3) uint8 without any network: colours and edges at three coarse scales.
-
-    Squared distances of these add up the differences of mean colours and of gradients in 16, 8 and 4 cells a side;
-    unlike pixels, they change little when an edge moves by a pixel.
-    """
-    parts = []
-    for chunk in torch.from_numpy(np.ascontiguousarray(pictures)).split(256):
-        images = chunk.permute(0, 3, 1, 2).float() / 255
-        grey = images.mean(1, keepdim=True)
-        across, down = F.pad(grey.diff(dim=3), (0, 1, 0, 0)), F.pad(grey.diff(dim=2), (0, 0, 0, 1))
-        # Bright to dark and dark to bright apart: averaged together they would cancel.
-        edges = torch.cat([across.relu(), (-across).relu(), down.relu(), (-down).relu()], dim=1)
-        planes = torch.cat([images, 4 * edges], dim=1)
-        pooled = [F.adaptive_avg_pool2d(planes, side).flatten(1) / side for side in _SIDES]
-        parts.append(torch.cat(pooled, dim=1))
-    return torch.cat(parts).numpy()
-
-
 def measure_smoothness(
     explorer: LatentExplorer,
     latents: np.ndarray,
     real: np.ndarray,
+    features: Features,
     *,
     space: str = "raw",
     choice: Mapping[str, str] | None = None,
     pairs: int = 100,
-    features: Features = pyramid_features,
     seed: int = 0,
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
@@ -110,10 +92,11 @@ def measure_smoothness(
         explorer: of the model.
         latents: (N, D) of the data in `space`.
         real: (M, H, W, 3) uint8 real pictures of the model's size, for the density model.
+        features: the feature space, best that of a classifier trained on real pictures (`engine.evaluation.judge`).
+            Measured on MNIST: such features refuse 29 % of the double exposures, pooled pixels and edges none.
         space: of the latents.
         choice: of attributes, those the latents were encoded with.
         pairs: how many; the same ones for every kind.
-        features: the feature space.
         seed: of the pairs.
         progress, cancel: as everywhere.
 
@@ -130,12 +113,13 @@ def measure_smoothness(
     kinds: list[PathKind] = [kind for kind in PATH_KINDS if kind != "flow" or "style" in explorer.spaces]
     results = []
     for kind in kinds:
-        lengths, steps, middles, outer = [], [], [], []
+        lengths, steps, middles, outer, doubled = [], [], [], [], []
         for number, (first, second) in enumerate(ends):
             if cancel is not None:
                 cancel.raise_if_cancelled()
             way = path(explorer, space, table[[first, second]], STEPS, kind, chosen)
-            seen = features(explorer.decode_many(space, way, chosen))
+            pictures = explorer.decode_many(space, way, chosen)
+            seen = features(pictures)
             step = np.linalg.norm(np.diff(seen, axis=0), axis=1)
             distance = float(np.linalg.norm(seen[-1] - seen[0]))
             if distance > 1e-9:  # two pictures that look the same have no way between them
@@ -143,6 +127,7 @@ def measure_smoothness(
                 steps.append(float(step.max() / step.mean()))
             middles.append(seen[STEPS // 2])
             outer += [seen[0], seen[-1]]
+            doubled.append(pictures[[0, -1]].mean(axis=0).astype(np.uint8))
             done = kinds.index(kind) * pairs + number + 1
             progress(Progress(done, len(kinds) * pairs, f"Walking {kind} paths"))
         if not lengths:
@@ -155,6 +140,7 @@ def measure_smoothness(
                 largest_step=float(np.mean(steps)),
                 midpoints_accepted=float(likely.accepts(np.stack(middles)).mean()),
                 ends_accepted=float(likely.accepts(np.stack(outer)).mean()),
+                averages_accepted=float(likely.accepts(features(np.stack(doubled))).mean()),
                 pairs=len(lengths),
             )
         )

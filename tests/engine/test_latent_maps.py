@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness as reference_trustworthiness
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
+from engine.data import DataSettings, open_data
 from engine.errors import AnalysisError, Cancelled, UsageError
 from engine.latent.apart import is_installed, run_apart
 from engine.latent.inverse import MapInverse
@@ -67,6 +70,18 @@ def test_pacmap_unrolls_what_pca_lays_on_itself() -> None:
     roll = np.stack([turn * np.cos(turn), height, turn * np.sin(turn)], axis=1).astype(np.float32)
     lies = {method: 1 - trustworthiness(roll, make_map(roll, method)) for method in BUILT_IN}
     assert lies["pacmap"] < 0.5 * lies["pca"]
+
+
+@pytest.mark.slow
+def test_digits_reach_the_quality_that_is_promised(shared_data: Path) -> None:
+    data = open_data(DataSettings(set="mnist", split="test"), [shared_data])
+    batch = data.batch(np.arange(len(data)), np.random.default_rng(0), augment=False)
+    assert batch.labels is not None and len(data) == 10_000
+    flat = batch.images.flatten(1).numpy()
+    points = principal_components(flat, 32).project(flat)
+    quality = map_quality(points, make_map(points, "pacmap"), batch.labels[:, 0].numpy(), sample=2000)
+    assert quality.neighbour_accuracy is not None and quality.neighbour_accuracy >= 0.94
+    assert quality.trustworthiness >= 0.95
 
 
 def test_the_seed_decides_the_map() -> None:
@@ -187,6 +202,30 @@ def test_work_apart_is_killed_when_it_is_cancelled() -> None:
         run_apart("hdbscan", points, {"smallest": 50, "samples": None}, progress=tell, cancel=token)
     assert time.monotonic() - cancelled[0] < 5
     assert multiprocessing.active_children() == []
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for the process in /proc")
+def test_work_apart_ends_with_a_parent_that_is_killed() -> None:
+    code = """
+import numpy as np
+from engine.latent.apart import run_apart
+import multiprocessing, sys
+def tell(now):
+    print(multiprocessing.active_children()[0].pid, flush=True)
+if __name__ == "__main__":
+    points = np.random.default_rng(0).standard_normal((30_000, 32)).astype(np.float32)
+    run_apart("hdbscan", points, {"smallest": 50, "samples": None}, progress=tell)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    with parent, parent.stdout:
+        child = Path("/proc") / parent.stdout.readline().strip()
+        assert child.is_dir()
+        parent.kill()
+    limit = time.monotonic() + 60
+    while child.is_dir() and time.monotonic() < limit:
+        os.sched_yield()
+    assert not child.is_dir()
 
 
 def test_what_a_library_refuses_becomes_a_sentence() -> None:

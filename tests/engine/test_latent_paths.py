@@ -11,7 +11,7 @@ import torch
 from engine.errors import AnalysisError, Cancelled, UsageError
 from engine.latent import LatentExplorer, encode_data
 from engine.latent.paths import interpolate, path
-from engine.latent.smoothness import LikelyPictures, features_of, measure_smoothness, pyramid_features
+from engine.latent.smoothness import LikelyPictures, features_of, measure_smoothness
 from engine.models.registry import load_model
 from engine.progress import CancelToken
 from tests.engine.generative_models import discs
@@ -89,15 +89,10 @@ def test_the_density_model_accepts_its_own_kind_only() -> None:
         LikelyPictures(ALL_EQUAL)
 
 
-def test_pyramid_features_mind_a_shift_less_than_another_shape() -> None:
-    plain = np.zeros((4, 32, 32, 3), np.uint8)
-    plain[0, 8:20, 8:20] = 255
-    plain[1, 9:21, 8:20] = 255  # the same square, a pixel lower
-    plain[2, 2:14, 18:30] = 255  # elsewhere
-    seen = pyramid_features(plain)
-    shifted, elsewhere = (np.linalg.norm(seen[0] - seen[other]) for other in (1, 2))
-    assert 0 < shifted < 0.5 * elsewhere
-    assert np.array_equal(pyramid_features(plain), seen)
+def pooled(pictures: np.ndarray) -> np.ndarray:
+    """Means of 4x4 pixels."""
+    cells = pictures.reshape(len(pictures), 8, 4, 8, 4, 3).mean(axis=(2, 4))
+    return cells.reshape(len(pictures), -1).astype(np.float32)
 
 
 def test_every_kind_of_path_is_measured(vae_path: Path) -> None:
@@ -105,7 +100,7 @@ def test_every_kind_of_path_is_measured(vae_path: Path) -> None:
     data = disc_set(200, 5)
     latents = encode_data(load_model(vae_path), data, "discs").means
     real = np.stack([data.picture(index) for index in range(200)])
-    found = {one.kind: one for one in measure_smoothness(explorer, latents, real, pairs=12)}
+    found = {one.kind: one for one in measure_smoothness(explorer, latents, real, pooled, pairs=12)}
     assert list(found) == ["linear", "spherical", "flow"]
     for one in found.values():
         assert one.detour >= 1 - 1e-6 and one.largest_step >= 1
@@ -124,7 +119,7 @@ def test_detour_and_jump_are_those_of_a_known_way(autoencoder_path: Path) -> Non
             return np.random.default_rng(0).random((len(pictures), 2)).astype(np.float32)
         return np.array([[0, place] for place in range(5)] + [[place, 4] for place in range(1, 5)], np.float32)
 
-    linear = measure_smoothness(explorer, latents, real, pairs=3, features=corner)[0]
+    linear = measure_smoothness(explorer, latents, real, corner, pairs=3)[0]
     assert linear.detour == pytest.approx(8 / np.hypot(4, 4))
     assert linear.largest_step == pytest.approx(1)
     assert linear.midpoints_accepted == 0.0
@@ -135,11 +130,11 @@ def test_smoothness_repeats_and_can_be_cancelled(autoencoder_path: Path) -> None
     data = disc_set(60, 5)
     latents = encode_data(load_model(autoencoder_path), data, "discs").means
     real = np.stack([data.picture(index) for index in range(60)])
-    first, again = (measure_smoothness(explorer, latents, real, pairs=4) for _ in range(2))
+    first, again = (measure_smoothness(explorer, latents, real, pooled, pairs=4) for _ in range(2))
     assert first == again and [one.kind for one in first] == ["linear", "spherical"]
     token = CancelToken()
     with pytest.raises(Cancelled):
-        measure_smoothness(explorer, latents, real, pairs=4, progress=lambda _: token.cancel(), cancel=token)
+        measure_smoothness(explorer, latents, real, pooled, pairs=4, progress=lambda _: token.cancel(), cancel=token)
 
 
 def test_features_by_a_network_see_its_channels() -> None:

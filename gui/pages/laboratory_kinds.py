@@ -150,9 +150,10 @@ class KindsView(QWidget):
         self.kernel.show_weights(weights, rate)
         span = rate * (settings.kernel - 1) + 1
         spread = f", spread over {span} × {span}" if rate > 1 and span > 1 else ""
+        total = round(float(weights.sum()), 2) + 0.0  # which makes 0 of -0
         self._kernel_text.setText(
             f"{TITLES[state.active]}, {FILTER_NAMES[settings.filter].lower()}:"
-            f" {settings.kernel} × {settings.kernel} weights{spread}; their sum is {round(float(weights.sum()), 2):g}."
+            f" {settings.kernel} × {settings.kernel} weights{spread}; their sum is {total:g}."
         )
 
     def _show_pictures(self, state: KindsState) -> None:

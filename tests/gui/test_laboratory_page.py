@@ -391,11 +391,11 @@ def test_only_the_first_way_to_enlarge_is_uneven(qtbot: QtBot, page: LaboratoryP
     assert isinstance(view, CheckerboardView)
     qtbot.waitUntil(lambda: bool(view.controller.state.doublings), timeout=PATIENCE)
     three, four, resized = view.captions()
-    assert "4 : 1" in three and "equally" in four and "equally" in resized
+    assert "Uneven, 4 : 1" in three and four.startswith("Even") and resized.startswith("Even")
     assert all(grid.cells == (30, 40) for grid in view.pictures)
     view.controller.change(filter="random", seed=3)
-    qtbot.waitUntil(lambda: "equally" not in view.captions()[1], timeout=PATIENCE)
-    assert "equally" in view.captions()[2]
+    qtbot.waitUntil(lambda: view.captions()[1].startswith("Uneven"), timeout=PATIENCE)
+    assert view.captions()[2].startswith("Even")
 
 
 def test_the_used_field_of_a_model_lies_around_the_click(qtbot: QtBot, page: LaboratoryPage) -> None:
@@ -438,6 +438,27 @@ def test_a_typed_sentence_shows_its_field_in_characters(qtbot: QtBot, page: Labo
     view.field.clear()
     view.field.textEdited.emit("")
     assert view.caption == ""
+
+
+def test_a_network_learns_to_read_and_expects_the_next_character(
+    qtbot: QtBot, page: LaboratoryPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine.laboratory import text_field
+
+    monkeypatch.setattr(text_field.train, "__kwdefaults__", {**(text_field.train.__kwdefaults__ or {}), "steps": 60})
+    view, panel = shown(qtbot, page, "text")
+    assert isinstance(view, TextView) and isinstance(panel, TextPanel)
+    controller = page.controller.text
+    QTest.mouseClick(panel.train_button, Qt.MouseButton.LeftButton)
+    assert controller.state.training and not panel.train_button.isEnabled()
+    qtbot.waitUntil(lambda: bool(controller.state.next_characters), timeout=PATIENCE)
+    assert 2 < controller.state.bits < 5
+    assert "Expected next: " in view.caption and "random" not in view.caption
+    panel.layers.set_value(2)
+    assert controller.state.network is None and "Expected" not in view.caption, "other layers have not learned anything"
+    QTest.mouseClick(panel.train_button, Qt.MouseButton.LeftButton)
+    controller.cancel()
+    assert not controller.state.training and panel.train_button.isEnabled()
 
 
 @pytest.mark.parametrize("key", list(VIEWS))

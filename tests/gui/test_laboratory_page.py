@@ -232,6 +232,8 @@ def test_the_window_slides_step_by_step_and_by_itself(qtbot: QtBot, page: Labora
     kinds.play()
     qtbot.waitUntil(lambda: not kinds.state.playing, timeout=PATIENCE)
     assert kinds.state.moment == 191, "it stops at the last output"
+    kinds_panel(page).sliders["stride"].set_value(2)
+    assert kinds.state.moment == 47, "the output has fewer pixels now"
     QTest.mouseClick(bar.stop_button, Qt.MouseButton.LeftButton)
     assert kinds.state.moment is None
 

@@ -226,6 +226,7 @@ class StackView(QWidget):
             flags = QItemSelectionModel.SelectionFlag
             with QSignalBlocker(selection):
                 selection.setCurrentIndex(self._rows.index(state.chosen, 0), flags.ClearAndSelect | flags.Rows)
+            self.table.doItemsLayout()  # otherwise the scroll bar still has the length of the rows before
             self.table.scrollTo(self._rows.index(state.chosen, 0))
             self.table.viewport().update()
         seen = state.seen

@@ -84,8 +84,8 @@ def _expected(state: TextState) -> str:
     """What the trained network expects next."""
     if not state.next_characters:
         return ""
-    shown = ", ".join(f"{NAMES.get(symbol, f'“{symbol}”')} {chance:.0%}" for symbol, chance in state.next_characters)
-    return f"\nExpected next: {shown}."
+    shown = [f"{NAMES.get(symbol, f'“{symbol}”')} {100 * chance:.0f} %" for symbol, chance in state.next_characters]
+    return f"\nExpected next: {', '.join(shown)}."
 
 
 class TextPanel(QWidget):

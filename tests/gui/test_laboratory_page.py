@@ -346,6 +346,8 @@ def test_presets_and_own_models_can_be_taken(qtbot: QtBot, stack: tuple[StackVie
         panel.preset_box.activated.emit(names.index(name))
         assert view.controller.state.name == name and not view.controller.state.problem
         assert panel.totals.value("Weights") not in ("", "–")
+        last = view.table.visualRect(view.table.model().index(view.table.model().rowCount() - 1, 0))
+        assert view.table.viewport().rect().contains(last.center()), "the chosen layer is in view"
     panel.preset_box.activated.emit(panel.preset_box.currentIndex())
     scope: dict[str, object] = {}
     view.controller.take(view.controller.presets[0])

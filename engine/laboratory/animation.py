@@ -87,7 +87,7 @@ def _cover(
 
 
 def _box(draw: ImageDraw.ImageDraw, x: int, y: int, side: int, ink: Ink) -> None:
-    draw.rectangle((x, y, x + side - 1, y + side - 1), outline=ink.mark, width=max(1, side // 8))
+    draw.rectangle((x, y, x + side - 1, y + side - 1), outline=ink.mark, width=max(2, side // 8) if side > 4 else 1)
 
 
 def moments(outputs: int) -> list[int]:

@@ -10,9 +10,9 @@ from engine.laboratory.layers import Layer
 from engine.laboratory.pictures import Filter, kernel_of, shown, spread
 
 WAYS: tuple[tuple[str, tuple[Layer, ...]], ...] = (
-    ("Transposed 3×3, stride 2", (Layer("transposed", 3, 2),)),
-    ("Transposed 4×4, stride 2", (Layer("transposed", 4, 2),)),
-    ("Resize ×2, then 3×3", (Layer("resize", stride=2), Layer(kernel=3))),
+    ("Transposed 3×3", (Layer("transposed", 3, 2),)),
+    ("Transposed 4×4", (Layer("transposed", 4, 2),)),
+    ("Resize, then 3×3", (Layer("resize", stride=2), Layer(kernel=3))),
 )
 
 

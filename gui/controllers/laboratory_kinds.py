@@ -196,14 +196,15 @@ class KindsController(QObject):
         self._timing.cancel()
         self._set(settings=settings, timings={}, measuring=False)
         self._find_facts()
+        self._keep_moment()
         self._show_links()
         self._draw()
 
     def choose(self, kind: str) -> None:
         """Make a kind the active one."""
         if kind != self._state.active:
-            moment = None if self._state.moment is None else 0
-            self._set(active=kind, moment=moment)
+            self._set(active=kind, moment=None if self._state.moment is None else 0)
+            self._keep_moment()
             self._show_links()
 
     def weights(self) -> np.ndarray:
@@ -335,6 +336,14 @@ class KindsController(QObject):
         self._set(moment=min(count - 1, moment + max(1, count // 600)))
         self._show_links()
 
+    def _keep_moment(self) -> None:
+        """The output may have become smaller, or be gone."""
+        moment, count = self._state.moment, self._count()
+        if moment is not None and not count:
+            self.stop()
+        elif moment is not None and moment >= count:
+            self._set(moment=count - 1)
+
     def _output_shape(self) -> tuple[int, int] | None:
         state = self._state
         if state.pixels is None or state.active in state.problems:
@@ -415,8 +424,7 @@ class KindsController(QObject):
         if before is None or before.shape != pixels.shape:
             self._find_facts()
             self._pinned = None
-            if self._state.moment is not None:
-                self._set(moment=min(self._state.moment, max(0, self._count() - 1)))
+            self._keep_moment()
         self._show_links()
 
     @Slot(object, int)

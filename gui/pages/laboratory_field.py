@@ -150,10 +150,10 @@ class FieldPanel(QWidget):
             self.table.set_values({})
             return
         height, width = field.seen
-        whole = self.controller.picture
+        picture = self.controller.picture
+        inside = picture is not None and field.scale == 1 and field.strength.shape != picture.pixels.shape[:2]
         # Where the window ends before the photo does, the gradient may reach on.
-        cut = whole is not None and field.scale == 1 and max(field.seen) >= max(field.strength.shape)
-        more = "at least " if cut and field.strength.shape != whole.pixels.shape[:2] else ""
+        more = "at least " if inside and max(field.seen) >= max(field.strength.shape) else ""
         allowed = max(1, height * width)
         self.table.set_values(
             {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
@@ -122,7 +123,6 @@ class KindsView(QWidget):
 
     def _grid(self, name: str, place: str) -> PixelGrid:
         grid = PixelGrid(name)
-        grid.setToolTip("")
         grid.pointed.connect(partial(self.controller.point, place))
         grid.picked.connect(partial(self.controller.pin, place))
         grid.released.connect(self.controller.unpin)
@@ -150,9 +150,10 @@ class KindsView(QWidget):
         self.kernel.show_weights(weights, rate)
         span = rate * (settings.kernel - 1) + 1
         spread = f", spread over {span} × {span}" if rate > 1 and span > 1 else ""
+        total = round(float(weights.sum()), 2) + 0.0  # which makes 0 of -0
         self._kernel_text.setText(
             f"{TITLES[state.active]}, {FILTER_NAMES[settings.filter].lower()}:"
-            f" {settings.kernel} × {settings.kernel} weights{spread}; their sum is {round(float(weights.sum()), 2):g}."
+            f" {settings.kernel} × {settings.kernel} weights{spread}; their sum is {total:g}."
         )
 
     def _show_pictures(self, state: KindsState) -> None:
@@ -328,10 +329,10 @@ class KindsPanel(QWidget):
     @Slot(object)
     def _show_state(self, state: KindsState) -> None:
         settings = state.settings
-        common = min(settings.in_channels, settings.out_channels)
+        common = math.gcd(settings.in_channels, settings.out_channels)
         groups = self.sliders["groups"]
         if groups.high != common:
-            groups.set_range(1, max(1, common), 1)
+            groups.set_range(1, common, 1)
         for name, slider in self.sliders.items():
             slider.set_value(getattr(settings, name), emit=False)
         self.sliders["padding"].setVisible(not settings.keep_size)

@@ -218,11 +218,11 @@ class CheckerboardView(QWidget):
             self.pictures[index].show_pixels(made.picture)
             self.strengths[index].show_image(level_image(np.clip(made.strength, 0, None)))
             if made.ratio == 1:
-                text = "Every pixel is written equally strongly"
+                text = "Even: all pixels alike"
             elif np.isfinite(made.ratio):
-                text = f"Strongest : weakest pixel = {made.ratio:.3g} : 1"
+                text = f"Uneven, {made.ratio:.3g} : 1"
             else:
-                text = "Weights of both signs: some pixels are turned around"
+                text = "Uneven, of both signs"
             self._captions[index].setText(text)
 
     def captions(self) -> list[str]:
@@ -253,7 +253,8 @@ class CheckerboardPanel(QWidget):
         self.across.value_changed.connect(lambda value: controller.change(across=round(value)))
         section.add(self.across)
         note = QLabel(
-            "Above: the photo, doubled. Below: an even ground, doubled the same way.\n\n"
+            "All with stride 2. Above: the photo, doubled. Below: an even ground, doubled the same way, and how its"
+            " strongest pixel compares to its weakest.\n\n"
             "A 3×3 kernel with stride 2 writes some outputs with one tap and others with four, so even an average"
             " leaves a checkerboard. A 4×4 kernel writes all with four taps; its weights must still learn to agree."
             " Resizing first and convolving after cannot leave one, whatever the weights."

@@ -64,7 +64,7 @@ HEADS = (
     ("Weights", "Parameters without biases"),
     ("MACs", "Multiply-accumulates on this photo"),
 )
-WIDEST = ("15", "8", "1, 2, 4, 8", "1024 × 768 × 512", "Sees 0", "Step 0", "9,437,184", "99.9 M0")  # a text a column
+WIDEST = ("15", "8", "1, 2, 8", "1024 × 768 × 512", "Sees 0", "Step 0", "9,437,184", "99.9 M0")  # a text a column
 TOTALS = {
     "Output": "Channels × width × height of the last layer",
     "Sees": "Photo pixels across that one output of the last layer depends on",
@@ -124,7 +124,7 @@ class LayerTable(QAbstractTableModel):
         fact: Facts | None = self._state.facts[index.row()] if index.row() < len(self._state.facts) else None
         name = KIND_NAMES[layer.kind]
         if layer.groups > 1 and fact is not None:
-            name = f"{name}, depthwise" if layer.groups == fact.in_channels else f"{name}, {layer.groups} groups"
+            name = "Depthwise" if layer.groups == fact.in_channels else f"{name}, {layer.groups} groups"
         left = (
             f"{index.row() + 1}  {name}",
             "" if layer.kind == "resize" else str(layer.kernel),
@@ -226,6 +226,7 @@ class StackView(QWidget):
             flags = QItemSelectionModel.SelectionFlag
             with QSignalBlocker(selection):
                 selection.setCurrentIndex(self._rows.index(state.chosen, 0), flags.ClearAndSelect | flags.Rows)
+            self.table.doItemsLayout()  # otherwise the scroll bar still has the length of the rows before
             self.table.scrollTo(self._rows.index(state.chosen, 0))
             self.table.viewport().update()
         seen = state.seen

@@ -6,17 +6,20 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Slot
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QCheckBox, QLabel, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
+from engine.progress import Progress
 from gui.controllers.laboratory_text import LONGEST, TextController, TextState
 from gui.widgets.causal_view import CausalView
 from gui.widgets.figure_table import FigureTable
 from gui.widgets.labeled_slider import LabeledSlider
 from gui.widgets.section import Section
+from gui.widgets.wait_bar import WaitBar
 
 if TYPE_CHECKING:
     from gui.services.context import Services
 
+NAMES = {" ": "space", "\n": "new line"}
 FIGURES = {
     "Sees": "Characters that one position can know of: 1 + (k − 1) (d₁ + d₂ + …)",
     "Rates": "Dilation rate of each layer, from the text on",
@@ -72,8 +75,17 @@ class TextView(QWidget):
         characters = "1 character" if len(seen) == 1 else f"{len(seen)} characters"
         self._caption.setText(
             f"The output over “{state.text[state.position]}” reads {characters}, back to “{state.text[seen[0]]}”{cut}."
-            " Bars: how strongly each moves it, by gradient at random weights."
+            f" Bars: how strongly each moves it, by gradient{'' if state.network else ' at random weights'}."
+            f"{_expected(state)}"
         )
+
+
+def _expected(state: TextState) -> str:
+    """What the trained network expects next."""
+    if not state.next_characters:
+        return ""
+    shown = [f"{NAMES.get(symbol, f'“{symbol}”')} {100 * chance:.0f} %" for symbol, chance in state.next_characters]
+    return f"\nExpected next: {', '.join(shown)}."
 
 
 class TextPanel(QWidget):
@@ -96,16 +108,31 @@ class TextPanel(QWidget):
         figures = Section("Figures")
         self.table = FigureTable(FIGURES)
         figures.add(self.table)
+        weights = Section("Weights")
+        self._status = QLabel()
+        self._status.setProperty("look", "caption")
+        self._status.setWordWrap(True)
+        self.train_button = QPushButton("Train on Python's manual")
+        self.train_button.setToolTip("Half a megabyte of English that comes with Python; takes about half a minute")
+        self.train_button.clicked.connect(controller.train)
+        self.forget_button = QPushButton("Random weights")
+        self.forget_button.clicked.connect(controller.forget)
+        self.wait = WaitBar("training", keep_place=False)
+        self.wait.appeared.connect(self.train_button.setHidden)
+        self.wait.cancelled.connect(controller.cancel)
+        controller.progressed.connect(self._on_progressed)
+        for part in (self._status, self.train_button, self.wait, self.forget_button):
+            weights.add(part)
         note = QLabel(
             "Causal: a place reads itself and what came before, never what follows. Click a character, or use the arrow"
-            " keys. The weights are random: this shows what such a network can know, not what it has learned."
+            " keys. Random weights show what such a network can know, trained ones what it has learned to use."
         )
         note.setProperty("look", "caption")
         note.setWordWrap(True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(8)
-        for part in (layers, figures, note):
+        for part in (layers, figures, weights, note):
             layout.addWidget(part)
         controller.changed.connect(self._show_state)
         self._show_state(controller.state)
@@ -122,3 +149,17 @@ class TextPanel(QWidget):
                 "With rates of 1": f"{plain} layers",
             }
         )
+        self.wait.set_busy(state.training)
+        self.train_button.setEnabled(not state.training)
+        self.forget_button.setEnabled(state.network is not None)
+        if not state.training:
+            trained = (
+                f"Trained: {state.bits:.2f} bits per character of text it has not seen; knowing nothing costs 6.58."
+            )
+            self._status.setText(trained if state.network is not None else "Random.")
+
+    @Slot(object)
+    def _on_progressed(self, progress: Progress) -> None:
+        self.wait.show_progress(progress)
+        if self.controller.state.training:
+            self._status.setText(f"Training… {progress.message}")

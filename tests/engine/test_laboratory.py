@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from engine.errors import Cancelled, UsageError
+from engine.errors import Cancelled, DataError, UsageError
 from engine.image import Picture
 from engine.laboratory.animation import MAX_FRAMES, frame, moments, save_gif, save_png
 from engine.laboratory.causal_text import CausalStack, rates_of
@@ -33,7 +33,7 @@ from engine.laboratory.layers import (
 from engine.laboratory.networks import network
 from engine.laboratory.pictures import FILTERS, filter_weights, filtered, mixing_weights, shown, small_picture
 from engine.laboratory.presets import PRESETS, model_stack, preset
-from engine.laboratory.text_field import CausalNetwork, influence
+from engine.laboratory.text_field import influence, next_characters, random_network, train
 from engine.laboratory.timing import measure
 from engine.laboratory.torch_code import code
 from engine.models.card import ModelCard
@@ -487,8 +487,9 @@ def test_the_animation_is_a_gif_of_every_output_and_long_ones_are_thinned(tmp_pa
 def test_characters_that_are_known_of_are_those_with_a_gradient(kernel: int, rates: tuple[int, ...]) -> None:
     stack = CausalStack(kernel, rates)
     text = "The quick brown fox jumps over the dog."
+    network = random_network(stack)
     for position in (0, 5, len(text) - 1):
-        strength = influence(text, stack, position)
+        strength = influence(text, network, position)
         assert set(np.nonzero(strength)[0].tolist()) == set(stack.paths(position))
         assert strength.max() == 1.0
         assert stack.tree(position)[-1] == list(stack.paths(position))
@@ -514,11 +515,35 @@ def test_doubling_rates_see_exponentially_far() -> None:
     assert CausalStack(2, rates_of(5, True)).field == 32
     assert CausalStack(2, rates_of(5, False)).field == 6
     stack = CausalStack(2, rates_of(4, True))
-    assert stack.parameters == sum(weight.numel() for weight in CausalNetwork(stack, 5).layers.parameters())
+    assert stack.parameters == sum(weight.numel() for weight in random_network(stack).layers.parameters())
     with pytest.raises(UsageError):
-        influence("", stack, 0)
+        influence("", random_network(stack), 0)
     with pytest.raises(UsageError):
         CausalStack(2, ())
+
+
+def test_a_network_learns_from_the_manual_what_follows() -> None:
+    stack = CausalStack(2, (1, 2, 4))
+    learned, bits = train(stack, steps=80)
+    assert 2 < bits < 4.5, "6.58 knows nothing"
+    again, same = train(stack, steps=80)
+    assert same == bits and all(
+        torch.equal(one, other) for one, other in zip(learned.parameters(), again.parameters(), strict=True)
+    )
+    text = "for the functio"
+    expected = next_characters(text, learned, len(text) - 1)
+    assert expected == sorted(expected, key=lambda pair: -pair[1]) and sum(chance for _, chance in expected) <= 1
+    strength = influence(text, learned, len(text) - 1)
+    assert set(np.nonzero(strength)[0].tolist()) == set(stack.paths(len(text) - 1))
+
+
+def test_a_text_that_is_too_short_and_a_cancelled_training_are_told() -> None:
+    with pytest.raises(DataError, match="too short"):
+        train(CausalStack(), text="abc")
+    token = CancelToken()
+    token.cancel()
+    with pytest.raises(Cancelled):
+        train(CausalStack(), text="abc " * 500, cancel=token)
 
 
 def test_reach_says_where_the_first_output_looks() -> None:

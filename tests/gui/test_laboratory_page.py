@@ -232,6 +232,8 @@ def test_the_window_slides_step_by_step_and_by_itself(qtbot: QtBot, page: Labora
     kinds.play()
     qtbot.waitUntil(lambda: not kinds.state.playing, timeout=PATIENCE)
     assert kinds.state.moment == 191, "it stops at the last output"
+    kinds_panel(page).sliders["stride"].set_value(2)
+    assert kinds.state.moment == 47, "the output has fewer pixels now"
     QTest.mouseClick(bar.stop_button, Qt.MouseButton.LeftButton)
     assert kinds.state.moment is None
 
@@ -344,6 +346,8 @@ def test_presets_and_own_models_can_be_taken(qtbot: QtBot, stack: tuple[StackVie
         panel.preset_box.activated.emit(names.index(name))
         assert view.controller.state.name == name and not view.controller.state.problem
         assert panel.totals.value("Weights") not in ("", "–")
+        last = view.table.visualRect(view.table.model().index(view.table.model().rowCount() - 1, 0))
+        assert view.table.viewport().rect().contains(last.center()), "the chosen layer is in view"
     panel.preset_box.activated.emit(panel.preset_box.currentIndex())
     scope: dict[str, object] = {}
     view.controller.take(view.controller.presets[0])
@@ -391,11 +395,11 @@ def test_only_the_first_way_to_enlarge_is_uneven(qtbot: QtBot, page: LaboratoryP
     assert isinstance(view, CheckerboardView)
     qtbot.waitUntil(lambda: bool(view.controller.state.doublings), timeout=PATIENCE)
     three, four, resized = view.captions()
-    assert "4 : 1" in three and "equally" in four and "equally" in resized
+    assert "Uneven, 4 : 1" in three and four.startswith("Even") and resized.startswith("Even")
     assert all(grid.cells == (30, 40) for grid in view.pictures)
     view.controller.change(filter="random", seed=3)
-    qtbot.waitUntil(lambda: "equally" not in view.captions()[1], timeout=PATIENCE)
-    assert "equally" in view.captions()[2]
+    qtbot.waitUntil(lambda: view.captions()[1].startswith("Uneven"), timeout=PATIENCE)
+    assert view.captions()[2].startswith("Even")
 
 
 def test_the_used_field_of_a_model_lies_around_the_click(qtbot: QtBot, page: LaboratoryPage) -> None:
@@ -438,6 +442,27 @@ def test_a_typed_sentence_shows_its_field_in_characters(qtbot: QtBot, page: Labo
     view.field.clear()
     view.field.textEdited.emit("")
     assert view.caption == ""
+
+
+def test_a_network_learns_to_read_and_expects_the_next_character(
+    qtbot: QtBot, page: LaboratoryPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine.laboratory import text_field
+
+    monkeypatch.setattr(text_field.train, "__kwdefaults__", {**(text_field.train.__kwdefaults__ or {}), "steps": 60})
+    view, panel = shown(qtbot, page, "text")
+    assert isinstance(view, TextView) and isinstance(panel, TextPanel)
+    controller = page.controller.text
+    QTest.mouseClick(panel.train_button, Qt.MouseButton.LeftButton)
+    assert controller.state.training and not panel.train_button.isEnabled()
+    qtbot.waitUntil(lambda: bool(controller.state.next_characters), timeout=PATIENCE)
+    assert 2 < controller.state.bits < 5
+    assert "Expected next: " in view.caption and "random" not in view.caption
+    panel.layers.set_value(2)
+    assert controller.state.network is None and "Expected" not in view.caption, "other layers have not learned anything"
+    QTest.mouseClick(panel.train_button, Qt.MouseButton.LeftButton)
+    controller.cancel()
+    assert not controller.state.training and panel.train_button.isEnabled()
 
 
 @pytest.mark.parametrize("key", list(VIEWS))

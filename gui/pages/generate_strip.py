@@ -34,7 +34,7 @@ class WorkStrip(QWidget):
         self.label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
-        self.bar.setFixedWidth(96)
+        self.bar.setFixedWidth(72)
         self.bar.setAccessibleName(self.tr("Progress"))
         self.cancel_button = QPushButton(self.tr("Cancel"))
         self.cancel_button.setStyleSheet(NARROW)
@@ -94,6 +94,7 @@ class WorkStrip(QWidget):
 
     def _show_job(self, job: Job) -> None:
         self._show_fraction(job.fraction)
+        # How far and how long first: of what is too long for the strip, the end is cut.
         parts = [job.title]
         if job.state == "waiting":
             # Jobs of other pages run in the same queue.
@@ -103,7 +104,7 @@ class WorkStrip(QWidget):
         elif job.cancelling:
             parts.append(self.tr("stopping…"))
         else:
-            parts += [job.message, remaining_text(job.eta_seconds)]
+            parts = [remaining_text(job.eta_seconds), job.message, job.title]
         self.label.setText(" · ".join(part for part in parts if part))
 
     def _show_fraction(self, fraction: float) -> None:

@@ -19,16 +19,25 @@ from engine.commands.console import (
     data_roots,
     output,
     parse_pairs,
-    prepare_folder,
     print_json,
     set_compute,
     table,
 )
-from engine.commands.generative import AttributesOption, ClassOption, ModelArgument, choose, open_sample, write_sheet
-from engine.errors import OutputError, UsageError
+from engine.commands.generative import (
+    AttributesOption,
+    ClassOption,
+    ModelArgument,
+    choose,
+    open_sample,
+    place_file,
+    refuse_existing,
+    save_samples,
+    sheet_png,
+)
+from engine.errors import UsageError
 
 if TYPE_CHECKING:
-    from engine.generation import Generator, Latent, Sample
+    from engine.generation import Generator, Latent
 
 PngArgument = Annotated[Path, typer.Argument(metavar="PNG", help="A picture made here (see also `encode`).")]
 FolderOption = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the pictures.")]
@@ -49,6 +58,7 @@ def vary(
     radius: Annotated[float, typer.Option(help="0 (the same style) to 1 (a new one).")] = 0.3,
     count: Annotated[int, typer.Option("--count", "-n", metavar="N", help="How many pictures.")] = 16,
     seed: Annotated[int, typer.Option(help="Picture i is made with SEED + i.")] = 0,
+    overwrite: OverwriteOption = False,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
 ) -> None:
@@ -63,7 +73,9 @@ def vary(
             samples = variations(generator, latents[0], radius, count, seed, progress=progress)
         else:
             samples = more_like(generator, latents, count, seed, radius=radius, progress=progress)
-    _save_all(samples, out, [f"{pictures[0].stem}-{seed + index:06d}" for index in range(len(samples))])
+    stems = [f"{pictures[0].stem}-{seed + index:06d}" for index in range(len(samples))]
+    save_samples(samples, out, stems, overwrite=overwrite)
+    place_file(out / "sheet.png", sheet_png(samples), overwrite=overwrite)
 
 
 def morph(
@@ -82,18 +94,19 @@ def morph(
 ) -> None:
     """Animate how one picture turns into another."""
     set_compute(device, threads)
+    from engine.files import write_bytes
     from engine.generation.animation import SUFFIXES, save_animation
     from engine.generation.edits import morph as way
 
     if out.suffix.lower() not in (*SUFFIXES, ".png"):
         raise UsageError(f"{out.name} is no animation.", f"Use one of {', '.join((*SUFFIXES, '.png'))}.")
-    _refuse_existing(out, overwrite)
+    refuse_existing(out, overwrite)
     generator, latents = _open_samples([first, second])
     with bar("Morphing") as progress:
         samples = way(generator, latents[0], latents[1], steps, progress=progress)
         shown = [*samples, *samples[-2:0:-1]] if back else samples
         if out.suffix.lower() == ".png":
-            write_sheet(shown, out, columns=len(shown), overwrite=overwrite)
+            write_bytes(out, sheet_png(shown, columns=len(shown)), overwrite=overwrite)
         else:
             frames = [sample.pixels for sample in shown]
             enlarged = scale if scale is not None else max(1, 256 // max(generator.image_size))
@@ -115,7 +128,7 @@ def change(
 ) -> None:
     """Give a picture another class or attribute and keep its style."""
     set_compute(device, threads)
-    _refuse_existing(out, overwrite)
+    refuse_existing(out, overwrite)
     from engine.generation import save_sample
     from engine.generation.edits import with_value
 
@@ -137,6 +150,7 @@ def every_class(
     attribute: Annotated[
         str | None, typer.Option(metavar="NAME", help="The attribute that changes; the model's first one.")
     ] = None,
+    overwrite: OverwriteOption = False,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
 ) -> None:
@@ -150,7 +164,9 @@ def every_class(
         samples = in_every_class(generator, latent, attribute, progress=progress)
     changed = attribute or generator.attributes[0].name
     names = folder_names([sample.latent.attributes[changed] for sample in samples])
-    _save_all(samples, out, [f"{picture.stem}-{name.replace(' ', '-')}" for name in names])
+    stems = [f"{picture.stem}-{name.replace(' ', '-')}" for name in names]
+    save_samples(samples, out, stems, overwrite=overwrite)
+    place_file(out / "sheet.png", sheet_png(samples), overwrite=overwrite)
 
 
 def encode(
@@ -169,7 +185,7 @@ def encode(
     Attributes that are not given are guessed.
     """
     set_compute(device, threads)
-    _refuse_existing(out, overwrite)
+    refuse_existing(out, overwrite)
     from engine.generation import Generator, Sample, save_sample
     from engine.generation.pictures import encode_picture
     from engine.image import open_picture
@@ -203,7 +219,7 @@ def nearest(
     """Find the training pictures nearest to a sample, and say if it is a copy."""
     set_compute(device, threads, data_root)
     if out is not None:
-        _refuse_existing(out, overwrite)
+        refuse_existing(out, overwrite)
     from engine.files import write_bytes
     from engine.generation import contact_sheet
     from engine.generation.neighbours import NearestPictures, share_nearer
@@ -274,18 +290,3 @@ def _open_samples(paths: Sequence[Path]) -> tuple[Generator, list[Latent]]:
                 "Use pictures of one model.",
             )
     return generator, [latent for _, latent in opened]
-
-
-def _save_all(samples: Sequence[Sample], folder: Path, stems: Sequence[str]) -> None:
-    from engine.generation import save_sample
-
-    prepare_folder(folder)
-    for sample, stem in zip(samples, stems, strict=True):
-        save_sample(sample, folder / f"{stem}.png")
-    write_sheet(samples, folder / "sheet.png")
-    output.print(f"{len(samples)} pictures in {folder}", soft_wrap=True, markup=False)
-
-
-def _refuse_existing(path: Path, overwrite: bool) -> None:
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path} exists already.", "Use --overwrite to replace it.")

@@ -12,6 +12,7 @@ import typer
 
 from engine.commands.console import (
     DeviceOption,
+    OverwriteOption,
     ThreadsOption,
     bar,
     compute_device,
@@ -87,6 +88,7 @@ def generate(
         Path | None, typer.Option("--sheet", metavar="FILE", help="All of them as one picture; sheet.png in OUT.")
     ] = None,
     no_sheet: Annotated[bool, typer.Option("--no-sheet", help="Write no picture of all of them.")] = False,
+    overwrite: OverwriteOption = False,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
 ) -> None:
@@ -96,7 +98,9 @@ def generate(
         raise UsageError("Either a MODEL or --like PNG is needed, not both.", "`main.py models` lists the models.")
     if no_sheet and sheet is not None:
         raise UsageError("--sheet and --no-sheet exclude one another.", "Leave one of them out.")
-    from engine.generation import Generator, SamplingSettings, save_sample
+    if sheet is not None:
+        refuse_existing(sheet, overwrite)
+    from engine.generation import Generator, SamplingSettings
 
     if like is not None:
         generator, latent = open_sample(like)
@@ -126,13 +130,12 @@ def generate(
             raise UsageError(f"{like} was made from other pictures and has no seed.", "Give one with --seed.")
         with bar("Generating") as progress:
             samples = generator.sample(settings, wanted, seed, progress=progress)
-    prepare_folder(out)
-    for sample in samples:
-        word = "edited" if sample.latent.seed is None else f"{sample.latent.seed:06d}"
-        save_sample(sample, out / f"{generator.card.name}-{word}.png")
+    seeds = [sample.latent.seed for sample in samples]
+    stems = [f"{generator.card.name}-{'edited' if one is None else f'{one:06d}'}" for one in seeds]
+    save_samples(samples, out, stems, overwrite=overwrite)
     if not no_sheet:
-        write_sheet(samples, sheet or out / "sheet.png")
-    output.print(f"{len(samples)} pictures in {out}", soft_wrap=True, markup=False)
+        data = sheet_png(samples)
+        place_file(sheet or out / "sheet.png", data, overwrite=overwrite)
 
 
 def parse_mix(text: str) -> Mix:
@@ -161,15 +164,40 @@ def open_sample(path: Path) -> tuple[Generator, Latent]:
     return generator, latent
 
 
-def write_sheet(samples: Sequence[Sample], path: Path, columns: int | None = None, *, overwrite: bool = True) -> None:
-    """Write all samples as one picture; about as many rows as columns where none are given. Raises `OutputError`."""
-    from engine.files import write_bytes
+def save_samples(samples: Sequence[Sample], folder: Path, stems: Sequence[str], *, overwrite: bool) -> None:
+    """Write samples as `folder`/STEM.png each, say so, and replace nothing unasked. Raises `OutputError`."""
+    from engine.generation.provenance import sample_png
+
+    prepare_folder(folder)
+    for sample, stem in zip(samples, stems, strict=True):
+        place_file(folder / f"{stem}.png", sample_png(sample), overwrite=overwrite)
+    output.print(f"{len(samples)} pictures in {folder}", soft_wrap=True, markup=False)
+
+
+def sheet_png(samples: Sequence[Sample], columns: int | None = None) -> bytes:
+    """All samples as one PNG; about as many rows as columns where none are given."""
     from engine.generation import contact_sheet
     from engine.image import encode_png
 
     pictures = [sample.pixels for sample in samples]
-    sheet = contact_sheet(pictures, columns or max(1, round(len(pictures) ** 0.5)))
-    write_bytes(path, encode_png(sheet), overwrite=overwrite)
+    return encode_png(contact_sheet(pictures, columns or max(1, round(len(pictures) ** 0.5))))
+
+
+def place_file(path: Path, data: bytes, *, overwrite: bool) -> None:
+    """Write a result; where a file of other content has its name, a number is added. Raises `OutputError`."""
+    from engine.files import write_bytes
+
+    number, free = 2, path
+    while not overwrite and free.exists() and (free.is_dir() or free.read_bytes() != data):
+        free = path.with_stem(f"{path.stem}-{number}")
+        number += 1
+    write_bytes(free, data)
+
+
+def refuse_existing(path: Path, overwrite: bool) -> None:
+    """Raise `OutputError` where a named result exists and may not be replaced."""
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path} exists already.", "Use --overwrite to replace it.")
 
 
 def traverse(
@@ -183,14 +211,13 @@ def traverse(
     class_name: ClassOption = None,
     attr: AttributesOption = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Start from a random point instead of the origin.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the picture if it exists.")] = False,
+    overwrite: OverwriteOption = False,
     device: DeviceOption = None,
     threads: ThreadsOption = None,
 ) -> None:
     """Draw how single latent dimensions change a picture."""
     set_compute(device, threads)
-    if out.exists() and not overwrite:
-        raise OutputError(f"{out} exists already.", "Use --overwrite to replace it.")
+    refuse_existing(out, overwrite)
     from engine.files import write_bytes
     from engine.image import encode_png
     from engine.latent import LatentExplorer

@@ -209,8 +209,8 @@ class Generator:
 class _Spread:
     """Chooses latents that lie far from those chosen before.
 
-    Distances are those of styles, each dimension weighted by how much it moves the picture; attributes that all differ
-    count as much as two unrelated styles.
+    Distances are those of the styles' directions, each dimension weighted by how much it moves the picture; attributes
+    that all differ count as much as two unrelated styles.
     """
 
     def __init__(self, generator: Generator) -> None:
@@ -229,7 +229,9 @@ class _Spread:
 
     def _place(self, latent: Latent) -> Tensor:
         weights = self._visibility if latent.space == "style" else torch.ones_like(self._visibility)
-        parts = [torch.tensor(latent.values) * weights]
+        # By direction only: farthest points would else be the longest styles, which are the least typical pictures.
+        direction = torch.nn.functional.normalize(torch.tensor(latent.values), dim=0) * len(latent.values) ** 0.5
+        parts = [direction * weights]
         for attribute in self._attributes:
             place = torch.zeros(len(attribute.values))
             place[attribute.values.index(latent.attributes[attribute.name])] = 1

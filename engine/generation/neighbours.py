@@ -71,6 +71,7 @@ class NearestPictures:
             if batch.labels is not None:
                 labels.append(batch.labels)
         self._images = torch.cat(parts)
+        self._squares = torch.cat([part.flatten(1).float().square().sum(1) for part in parts])
         self._labels = torch.cat(labels) if labels else None
         progress(Progress(len(train), len(train)))
 
@@ -170,7 +171,7 @@ class NearestPictures:
                 cancel.raise_if_cancelled()
             part = self._images[start : start + _CHUNK].flatten(1).float()
             # |q - p|^2 less |q|^2, which is the same for all of a query.
-            found = part.square().sum(1) - 2 * (flat @ part.T)
+            found = self._squares[start : start + _CHUNK] - 2 * (flat @ part.T)
             squares = torch.cat([squares, found], dim=1)
             numbers = torch.cat([numbers, torch.arange(start, start + len(part)).expand(len(flat), -1)], dim=1)
             squares, best = squares.topk(min(kept, squares.shape[1]), dim=1, largest=False)

@@ -19,7 +19,12 @@ TEXT_KEY = "latent-studio"
 
 def save_sample(sample: Sample, path: Path) -> None:
     """Write a sample as PNG whose text chunk "latent-studio" is its latent's JSON. Raises `OutputError`."""
-    write_bytes(Path(path), encode_png(sample.pixels, text={TEXT_KEY: sample.latent.to_json()}))
+    write_bytes(Path(path), sample_png(sample))
+
+
+def sample_png(sample: Sample) -> bytes:
+    """The PNG file that `save_sample` writes."""
+    return encode_png(sample.pixels, text={TEXT_KEY: sample.latent.to_json()})
 
 
 def read_latent(path: Path) -> Latent:

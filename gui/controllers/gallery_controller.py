@@ -264,6 +264,11 @@ class GalleryController(QObject):
             there = set(self.state.ids)
             self.select([one for one in self.state.selected if one in there])
 
+    def look_again(self) -> None:
+        """Something was added to the gallery elsewhere: search again. Nothing where it was never shown."""
+        if self.state.ready:
+            self._search()
+
     # Keeping
 
     def keep(self, samples: Iterable[Sample]) -> None:
@@ -276,9 +281,7 @@ class GalleryController(QObject):
 
     @Slot(object)
     def _on_kept(self, _ids: list[int]) -> None:
-        # A gallery that was never looked at need not be searched.
-        if self.state.ready:
-            self._search()
+        self.look_again()
 
     # Selection
 
@@ -288,12 +291,15 @@ class GalleryController(QObject):
         if chosen == self.state.selected:
             return
         self.state.selected, self.state.opened, self.state.problem = chosen, (), ""
+        self._read_selected()
+        self.selection_changed.emit()
+
+    def _read_selected(self) -> None:
         self._opening += 1
-        if 1 <= len(chosen) <= 2:
-            task = self._run(READING_LANE, partial(_open, chosen, self._opening))
+        if 1 <= len(self.state.selected) <= 2:
+            task = self._run(READING_LANE, partial(_open, self.state.selected, self._opening))
             task.succeeded.connect(self._on_opened)
             task.failed.connect(self._on_opening_failed)
-        self.selection_changed.emit()
 
     @Slot(object)
     def _on_opened(self, answer: tuple[int, tuple[Opened, ...]]) -> None:
@@ -313,12 +319,12 @@ class GalleryController(QObject):
     def toggle_star(self, ids: Iterable[int] | None = None) -> None:
         """Give these pictures (the selected ones) a star, or take it from them where all have one."""
         chosen = self._chosen(ids)
-        known = [thumbnail.entry for one in chosen if (thumbnail := self.thumbnails.get(one)) is not None]
-        starred = not (known and all(entry.starred for entry in known))
         if not chosen:
             return
+        known = self._entries(chosen)
+        starred = not (known and all(entry.starred for entry in known))
         self._show_entries([replace(entry, starred=starred) for entry in known])
-        self._change(lambda gallery: gallery.star(chosen, starred), self._on_changed)
+        self._change(lambda gallery: gallery.star(chosen, starred), self._on_starred)
 
     def delete(self, ids: Iterable[int] | None = None) -> None:
         """Move these pictures (the selected ones) to the trash, and offer to undo it."""
@@ -353,6 +359,15 @@ class GalleryController(QObject):
             self._take_away(self.state.ids)
         self._change(_empty_trash, self._on_changed)
 
+    @property
+    def all_starred(self) -> bool:
+        """Whether all selected pictures, as far as they are in memory, have a star."""
+        known = self._entries(self.state.selected)
+        return bool(known) and all(entry.starred for entry in known)
+
+    def _entries(self, ids: Iterable[int]) -> list[GalleryEntry]:
+        return [thumbnail.entry for one in ids if (thumbnail := self.thumbnails.get(one)) is not None]
+
     def _chosen(self, ids: Iterable[int] | None) -> list[int]:
         return list(self.state.selected if ids is None else ids)
 
@@ -370,6 +385,12 @@ class GalleryController(QObject):
         self.state.opened = tuple(replace(one, entry=by_id.get(one.entry.id, one.entry)) for one in self.state.opened)
         self.entries_changed.emit(list(by_id))
         self.selection_changed.emit()
+
+    @Slot(object)
+    def _on_starred(self, _ids: list[int]) -> None:
+        # The star is a part of the file's name.
+        self._read_selected()
+        self._search()
 
     @Slot(object)
     def _on_deleted(self, ids: list[int]) -> None:

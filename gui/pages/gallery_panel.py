@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPoint, QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtCore import QMimeData, QPoint, QSignalBlocker, Qt, QUrl, Signal, Slot
 from PySide6.QtGui import QAction, QGuiApplication, QImage, QKeySequence, QShowEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QProgressBar,
     QPushButton,
     QScrollArea,
+    QSlider,
     QStackedWidget,
     QToolButton,
     QVBoxLayout,
@@ -33,7 +34,7 @@ from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.empty_state import EmptyState
 from gui.widgets.file_dialogs import ask_folder, ask_save
 from gui.widgets.flow_panel import FlowPanel
-from gui.widgets.gallery_view import Cell, GalleryView, Provider
+from gui.widgets.gallery_view import MAX_COLUMN, MIN_COLUMN, Cell, GalleryView, Provider
 from gui.widgets.picture_view import PictureView
 from gui.widgets.qimage import to_qimage
 
@@ -43,7 +44,8 @@ if TYPE_CHECKING:
 
 PNG_FILTER = "PNG (*.png)"
 MIN_WIDTH = 400
-PREVIEW = 128
+PREVIEW = 112
+SETTINGS = "gallery"  # key of what the panel remembers
 TRASH_DAYS = 30  # as engine.generation.gallery has it, whose module is too heavy to import here
 _NOTHING = QImage()
 
@@ -92,6 +94,7 @@ class GalleryPanel(QWidget):
         self._restore_action = act(self, theme, self.tr("Use these settings"), "reset", self._on_restore_settings)
         self._vary_action = act(self, theme, self.tr("Vary"), "dice", self._on_vary, "V")
         self._latents_action = act(self, theme, self.tr("Open in Latents"), "latents", self._on_open_in_latents)
+        self._copy_action = act(self, theme, self.tr("Copy"), "copy", self._on_copy, QKeySequence.StandardKey.Copy)
         self._copy_seed_action = act(self, theme, self.tr("Copy seed"), "copy", self._on_copy_seed)
         self._export_action = act(self, theme, self.tr("Export…"), "export", self._on_export, "E")
         self._sheet_action = act(self, theme, self.tr("Export as one sheet…"), "grid", self._on_export_sheet)
@@ -101,10 +104,7 @@ class GalleryPanel(QWidget):
         self._undo_action = act(
             self, theme, self.tr("Undo the last deletion"), "undo", self.controller.undo, QKeySequence.StandardKey.Undo
         )
-        self._undo_action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        self.addAction(self._undo_action)
         hints = {
-            self._star_action: self.tr("Star or unstar (S)"),
             self._compare_action: self.tr("Compare two pictures: select both, then press (M)"),
             self._restore_action: self.tr("Use model, choice, seed and settings of this picture"),
             self._vary_action: self.tr("Make variations of this picture (V)"),
@@ -116,7 +116,13 @@ class GalleryPanel(QWidget):
         }
         for action, hint in hints.items():
             action.setToolTip(hint)
-        self._one_actions = [self._restore_action, self._vary_action, self._latents_action, self._copy_seed_action]
+        self._star_texts = {
+            True: (self.tr("Unstar"), self.tr("Take the star away (S)")),
+            False: (self.tr("Star"), self.tr("Give a star (S)")),
+        }
+        self._one_actions = [
+            self._restore_action, self._vary_action, self._latents_action, self._copy_action, self._copy_seed_action,
+        ]  # fmt: skip
 
     def _build(self) -> None:
         provider = Provider(self._cell, self._words, self.controller.thumbnails.want)
@@ -124,11 +130,14 @@ class GalleryPanel(QWidget):
         self._grid.selection_changed.connect(self._on_grid_selection)
         self._grid.opened.connect(self._on_open)
         self._grid.menu_requested.connect(self._on_menu)
-        for action in self._actions():
+        for action in (*self._actions(), self._undo_action):
             # Single letters are keys of the grid only; in the search field they are letters.
             action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
             self._grid.addAction(action)
-        self._empty = EmptyState("image", "", "")
+        stored = self._services.settings.page(SETTINGS).get("column")
+        if isinstance(stored, int):
+            self._grid.set_column(stored)
+        self._empty = EmptyState("image", "", "", text_width=320)
         self._compare = CompareView(partial(self._services.host.run, engine=False), self._services.notices.error)
         self._compare.left.connect(self._on_compare_left)
         self._stack = QStackedWidget()
@@ -147,7 +156,7 @@ class GalleryPanel(QWidget):
     def _build_search(self) -> QWidget:
         theme = self._services.theme
         self._search = QLineEdit()
-        self._search.setPlaceholderText(self.tr("Search: class, model or seed"))
+        self._search.setPlaceholderText(self.tr("Class, model or seed"))
         self._search.setAccessibleName(self.tr("Search the gallery"))
         self._search.setToolTip(self.tr("Words of the class or the model, or the whole seed; all must fit"))
         self._search.setClearButtonEnabled(True)
@@ -194,6 +203,14 @@ class GalleryPanel(QWidget):
         self._progress.setTextVisible(False)
         self._progress.setAccessibleName(self.tr("Reading the gallery"))
         self._progress.setFixedWidth(120)
+        self._size = QSlider(Qt.Orientation.Horizontal)
+        self._size.setRange(MIN_COLUMN, MAX_COLUMN)
+        self._size.setValue(self._grid.column)
+        self._size.setFixedWidth(80)
+        self._size.setAccessibleName(self.tr("Size of the pictures"))
+        self._size.setToolTip(self.tr("Size of the pictures (Ctrl and the wheel)"))
+        self._size.valueChanged.connect(self._on_size)
+        self._grid.column_changed.connect(self._size.setValue)
         self._notes = QWidget()
         row = QHBoxLayout(self._notes)
         row.setContentsMargins(2, 0, 0, 0)
@@ -202,6 +219,7 @@ class GalleryPanel(QWidget):
         row.addWidget(self._progress)
         row.addWidget(self._skipped)
         row.addWidget(self._empty_trash)
+        row.addWidget(self._size)
         return self._notes
 
     def _build_details(self) -> QWidget:
@@ -215,46 +233,51 @@ class GalleryPanel(QWidget):
         self._told.setAlignment(Qt.AlignmentFlag.AlignTop)
         self._told.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._told.setProperty("look", "muted")
+        self._told.setContentsMargins(0, 0, 8, 0)
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         scroll.setWidget(self._told)
+        told = QWidget()
+        # The height of the card stays the same: the grid must not move under the hand that selects.
+        told.setFixedHeight(PREVIEW)
+        words = QVBoxLayout(told)
+        words.setContentsMargins(0, 0, 0, 0)
+        words.setSpacing(4)
+        words.addWidget(self._title)
+        words.addWidget(scroll, 1)
+        upper = QHBoxLayout()
+        upper.setSpacing(12)
+        upper.addWidget(self._preview)
+        upper.addWidget(told, 1)
         buttons = QHBoxLayout()
         buttons.setSpacing(4)
         self._buttons: list[QToolButton] = []
         for action in self._actions():
-            if action in (self._copy_seed_action, self._sheet_action):
+            if action in (self._copy_action, self._copy_seed_action, self._sheet_action):
                 continue  # in the menu only
             button = QToolButton()
             button.setDefaultAction(action)
-            button.setAccessibleName(action.text())
             button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
             buttons.addWidget(button)
             self._buttons.append(button)
         buttons.addStretch(1)
-        words = QVBoxLayout()
-        words.setSpacing(4)
-        words.addWidget(self._title)
-        words.addWidget(scroll, 1)
-        words.addLayout(buttons)
         card = QFrame()
         card.setProperty("look", "card")
-        card.setFixedHeight(PREVIEW + 40)
-        row = QHBoxLayout(card)
-        row.setContentsMargins(12, 10, 12, 10)
-        row.setSpacing(12)
-        row.addWidget(self._preview)
-        row.addLayout(words, 1)
+        column = QVBoxLayout(card)
+        column.setContentsMargins(12, 10, 12, 10)
+        column.setSpacing(8)
+        column.addLayout(upper)
+        column.addLayout(buttons)
         return card
 
     def _actions(self) -> list[QAction]:
         """Everything that can be done with the selected pictures, in the order of the buttons."""
         return [
             self._star_action, self._restore_action, self._vary_action, self._latents_action, self._compare_action,
-            self._copy_seed_action, self._export_action, self._sheet_action, self._take_back_action,
+            self._copy_action, self._copy_seed_action, self._export_action, self._sheet_action, self._take_back_action,
             self._delete_action, self._destroy_action,
         ]  # fmt: skip
 
@@ -315,6 +338,7 @@ class GalleryPanel(QWidget):
         elif self._stack.currentWidget() is not self._compare:
             self._stack.setCurrentWidget(self._grid if state.ids else self._empty)
         self._show_empty()
+        self._details.setVisible(bool(state.ids))
 
     def _show_models(self) -> None:
         state = self.controller.state
@@ -400,52 +424,83 @@ class GalleryPanel(QWidget):
 
     def _show_details(self) -> None:
         state = self.controller.state
-        self._details.setVisible(bool(state.selected))
-        if len(state.selected) > 1:
-            self._title.setText(self.tr("{n} pictures selected").format(n=f"{len(state.selected):,}"))
-            two = self.tr("Compare shows them under a slider, side by side or taking turns.")
-            self._told.setText(two if len(state.selected) == 2 else "")
-            self._preview.show_image(None)
-        elif state.opened:
-            opened = state.opened[0]
-            self._title.setText(self._name(opened.entry))
-            self._told.setText(self._story(opened))
-            self._preview.show_pixels(opened.sample.pixels)
+        self._preview.setVisible(len(state.selected) == 1)
+        self._preview.show_pixels(state.opened[0].sample.pixels if len(state.opened) == 1 else None)
+        if not state.selected:
+            title, text = self.tr("Nothing is selected"), self.tr("Select a picture to see how it was made.")
+        elif len(state.selected) > 2:
+            title = self.tr("{n} pictures selected").format(n=f"{len(state.selected):,}")
+            text = self.tr("Star, export or delete them together.")
+        elif len(state.opened) < len(state.selected):
+            title, text = "", state.problem
+        elif len(state.opened) == 2:
+            title, text = self.tr("Two pictures selected"), self._differences(*state.opened)
         else:
-            self._title.setText("")
-            self._told.setText(state.problem)
-            self._preview.show_image(None)
-        self._preview.setVisible(len(state.selected) < 2)
+            title, text = self._name(state.opened[0].entry), self._story(state.opened[0])
+        self._title.setText(title)
+        self._told.setText(text)
 
     def _story(self, opened: Opened) -> str:
         """How a picture came to be, in words."""
         latent, entry = opened.sample.latent, opened.entry
         height, width = opened.sample.pixels.shape[:2]
-        weights = latent.weights_sha256[:8]
-        lines = [
-            self.tr("Made by {model} (weights {weights}) on {when}, {width} × {height} pixels.").format(
-                model=latent.model, weights=weights or "?", when=_moment(entry), width=width, height=height
-            )
-        ]
+        made = self.tr("Made by {model} on {when}, {width} × {height} pixels.")
+        lines = [made.format(model=latent.model, when=_moment(entry), width=width, height=height)]
         if latent.attributes:
-            chosen = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in latent.attributes.items())
-            lines.append(self.tr("Shows {chosen}.").format(chosen=chosen))
-        if latent.seed is None:
-            how = self.tr("A point of the latent space that was set by hand or encoded from a picture")
-        else:
-            how = self.tr("Drawn with seed {seed}, temperature {t:.2f}").format(seed=latent.seed, t=latent.temperature)
-        space = self.tr("style space") if latent.space == "style" else self.tr("raw latent space")
-        lines.append(self.tr("{how}: {n} numbers in the {space}.").format(how=how, n=len(latent.values), space=space))
+            lines.append(f"{_choice(latent)}.")
+        settings = f"{', '.join(self._settings(latent))}."
+        lines.append(settings[0].upper() + settings[1:])
         if entry.trashed is not None:
             lines.append(self.tr("Deleted on {day}.").format(day=entry.trashed.isoformat()))
-        lines.append(self.tr("File {name}").format(name=entry.path.name))
+        weights = latent.weights_sha256[:8] or self.tr("unknown")
+        lines.append(self.tr("Weights {weights}, file {file}").format(weights=weights, file=entry.path.name))
         return "\n".join(lines)
+
+    def _settings(self, latent: Latent) -> list[str]:
+        """What a picture was drawn with, besides its model and attributes."""
+        parts = [self.tr("set by hand or encoded from a picture")]
+        if latent.seed is not None:
+            parts = [self.tr("seed {seed}").format(seed=latent.seed)]
+        parts.append(self.tr("temperature {t:.2f}").format(t=latent.temperature))
+        if latent.prior == "normal":
+            parts.append(self.tr("drawn from N(0, I)"))
+        elif latent.guidance != 1.0:
+            parts.append(self.tr("strength {g:.2f}").format(g=latent.guidance))
+        for mix in latent.mix:
+            parts.append(self.tr("mixed with {share:.0%} {value}").format(share=mix.weight, value=mix.value))
+        if latent.diversity:
+            parts.append(self.tr("diversity {d:.2f}").format(d=latent.diversity))
+        space = self.tr("style") if latent.space == "style" else self.tr("raw")
+        parts.append(self.tr("{n} numbers in {space} space").format(n=len(latent.values), space=space))
+        return parts
+
+    def _differences(self, first: Opened, second: Opened) -> str:
+        """What two pictures do not have in common, in words."""
+        one, other = first.sample.latent, second.sample.latent
+        lines = []
+        if one.model != other.model:
+            lines.append(self.tr("Model: {a} and {b}").format(a=one.model, b=other.model))
+        names = list(dict.fromkeys([*one.attributes, *other.attributes]))
+        pairs = {name: (one.attributes.get(name, "—"), other.attributes.get(name, "—")) for name in names}
+        differing = [f"{_words(name)}: {a} / {b}" for name, (a, b) in pairs.items() if a != b]
+        if differing:
+            lines.append(self.tr("Differ in {what}.").format(what=", ".join(differing)))
+        elif names:
+            lines.append(self.tr("Both show {what}.").format(what=_choice(one)))
+        a, b = self._settings(one), self._settings(other)
+        unlike = [" / ".join(pair) for pair in zip(a, b, strict=False) if pair[0] != pair[1]]
+        if unlike or len(a) != len(b):
+            lines.append(self.tr("Drawn with {what}.").format(what=", ".join(unlike or [*a, "/", *b])))
+        return "\n".join(lines) or self.tr("They were made in the same way.")
 
     def _show_actions(self) -> None:
         state = self.controller.state
         number, trashed, one = len(state.selected), state.filters.trashed, self._latent is not None
         for action in (self._star_action, self._export_action, self._sheet_action):
             action.setEnabled(number > 0)
+        text, hint = self._star_texts[self.controller.all_starred]
+        self._star_action.setText(text)
+        self._star_action.setToolTip(hint)
         for action in self._one_actions:
             action.setEnabled(one)
             action.setVisible(not trashed)
@@ -459,6 +514,7 @@ class GalleryPanel(QWidget):
         self._delete_action.setEnabled(not trashed and number > 0)
         for button in self._buttons:
             button.setVisible(button.defaultAction().isVisible())
+            button.setAccessibleName(button.defaultAction().text())
 
     @property
     def _latent(self) -> Latent | None:
@@ -468,10 +524,14 @@ class GalleryPanel(QWidget):
 
     # What the person does
 
+    def _on_size(self, width: int) -> None:
+        self._grid.set_column(width)
+        self._services.settings.set_page(SETTINGS, column=width)
+
     def _on_grid_selection(self) -> None:
         self.controller.select(self._grid.selected_ids())
 
-    def _on_menu(self, _row: int, position: QPoint) -> None:
+    def _on_menu(self, position: QPoint) -> None:
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.addActions([action for action in self._actions() if action.isVisible()])
@@ -526,14 +586,24 @@ class GalleryPanel(QWidget):
         if self._latent is not None:
             self.latents_wanted.emit(self._latent)
 
+    def _on_copy(self) -> None:
+        """The file for file managers and for this program, the picture for all others."""
+        opened = self.controller.state.opened
+        if len(opened) == 1:
+            data = QMimeData()
+            data.setUrls([QUrl.fromLocalFile(str(opened[0].entry.path))])
+            data.setImageData(to_qimage(opened[0].sample.pixels))
+            QGuiApplication.clipboard().setMimeData(data)
+
     def _on_copy_seed(self) -> None:
         latent = self._latent
         if latent is not None and latent.seed is not None:
             QGuiApplication.clipboard().setText(str(latent.seed))
             self._services.notices.info(self.tr("Seed {seed} copied.").format(seed=latent.seed))
 
-    def _on_open(self, row: int) -> None:
-        self._grid.select_row(row)
+    @Slot(object)
+    def _on_open(self, id: int) -> None:
+        self.controller.select([id])
         self._show_compare()
 
     def _on_compare(self) -> None:
@@ -554,6 +624,8 @@ class GalleryPanel(QWidget):
             self._compare.show_two(*shown)
         elif len(shown) == 1:
             self._compare.show_one(*shown[0])
+        else:
+            self._compare.show_nothing()
 
     @Slot()
     def _on_compare_left(self) -> None:
@@ -579,6 +651,17 @@ class GalleryPanel(QWidget):
             named.append(self.tr("… and {n} more").format(n=f"{more:,}"))
         title = self.tr("Not pictures of the gallery")
         self._services.notices.info("\n".join(named), title=title)
+
+
+def _words(name: str) -> str:
+    """An attribute's name for people."""
+    return name.replace("_", " ")
+
+
+def _choice(latent: Latent) -> str:
+    """The attributes of a picture for people."""
+    text = ", ".join(f"{_words(name)}: {value}" for name, value in latent.attributes.items())
+    return text[:1].upper() + text[1:]
 
 
 def _moment(entry: GalleryEntry) -> str:

@@ -341,6 +341,9 @@ QLineEdit:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled, QComboBox:disabl
 }
 QSpinBox, QDoubleSpinBox { padding: 1px 2px 1px 8px; }
 QSpinBox:focus, QDoubleSpinBox:focus { padding: 0 1px 0 7px; }
+QLineEdit QToolButton, QLineEdit QToolButton:hover, QLineEdit QToolButton:pressed {
+    background: transparent; border: none; padding: 0; min-height: 0;
+}
 QAbstractSpinBox QLineEdit, QAbstractSpinBox QLineEdit:focus {
     border: none; background: transparent; padding: 2px 6px; min-height: 18px;
 }
@@ -475,7 +478,7 @@ QAbstractItemView {
 }
 QTableView::item, QTreeView::item { padding: 3px 6px; }
 QAbstractItemView:focus { border-color: @accent; }
-PictureGrid { background: transparent; border: none; border-radius: 0; }
+FlowGrid, GalleryView { background: transparent; border: none; border-radius: 0; }
 QHeaderView { background: transparent; border: none; border-radius: 0; }
 QHeaderView::section {
     background: @panel; color: @muted; border: none; border-bottom: 1px solid @border; padding: 6px;

@@ -96,7 +96,7 @@ class CompareView(QWidget):
 
     def _build_bar(self) -> QHBoxLayout:
         self._back = QToolButton()
-        self._back.setText(self.tr("Back"))
+        Theme.current().bind_icon(self._back, "close", "text", 18)
         self._back.setToolTip(self.tr("Back to the grid (Esc)"))
         self._back.setAccessibleName(self.tr("Back to the grid"))
         self._back.clicked.connect(self.left)
@@ -111,7 +111,6 @@ class CompareView(QWidget):
         self._buttons: dict[str, QToolButton] = {}
         bar = QHBoxLayout()
         bar.setSpacing(4)
-        bar.addWidget(self._back)
         bar.addWidget(self._title, 1)
         for mode, (text, hint) in texts.items():
             button = QToolButton()
@@ -135,6 +134,7 @@ class CompareView(QWidget):
         Theme.current().bind_icon(self._swap, "swap", "text", 18)
         bar.addWidget(self._pause)
         bar.addWidget(self._swap)
+        bar.addWidget(self._back)
         return bar
 
     def show_two(self, first: tuple[QImage, str], second: tuple[QImage, str]) -> None:
@@ -153,6 +153,11 @@ class CompareView(QWidget):
         """Show one picture, large."""
         scale = max(1, round(LARGE / max(image.width(), image.height(), 1)))
         self._pictures = [(Pyramid(image.scaled(image.width() * scale, image.height() * scale)), label)]
+        self._show()
+
+    def show_nothing(self) -> None:
+        """Forget the pictures; others are on their way."""
+        self._pictures = []
         self._show()
 
     def set_mode(self, mode: str) -> None:
@@ -202,6 +207,7 @@ class CompareView(QWidget):
             self._divider.set_pictures(None, self._pictures[0][0])
             self._divider.set_labels("", "")
         else:
+            self._stack.setCurrentIndex(0)
             self._divider.set_pictures(None, None)
         self._see_to_turning()
 

@@ -28,7 +28,10 @@ class EmptyState(QWidget):
         action: str = "",
         on_action: Callable[[], object] | None = None,
         parent: QWidget | None = None,
+        *,
+        text_width: int = 400,
     ) -> None:
+        """Args: text_width: of the sentence, in logical pixels."""
         super().__init__(parent)
         mark = _Mark(self)
         mark.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -41,7 +44,7 @@ class EmptyState(QWidget):
         self._text.setWordWrap(True)
         self._text.setAlignment(Qt.AlignmentFlag.AlignCenter)
         # A fixed width lets the layout work out how many lines the text takes.
-        self._text.setFixedWidth(400)
+        self._text.setFixedWidth(text_width)
         column = QVBoxLayout(self)
         column.setSpacing(8)
         column.addStretch(2)

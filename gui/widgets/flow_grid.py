@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, cast
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, QPoint, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QImage, QPainter, QPen
@@ -27,7 +27,7 @@ class Thumbnail:
 
 
 class _Model(QAbstractListModel):
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self.items: list[Thumbnail] = []
 
@@ -59,11 +59,26 @@ class _Model(QAbstractListModel):
         self.dataChanged.emit(self.index(row), self.index(row))
 
 
-class CellDelegate(QStyledItemDelegate):
-    """Paints the cells of a `PictureGrid`, whose model gives a `Thumbnail` as its user role."""
+class Grid(Protocol):
+    """What a `CellDelegate` asks of the view it paints for, which is a `QListView`."""
 
-    def __init__(self, grid: PictureGrid) -> None:
-        super().__init__(grid)
+    thumbnail_side: int
+    captions: bool
+
+    def cell_size(self) -> QSize:
+        """Size of one cell in logical pixels."""
+        ...
+
+    def hasFocus(self) -> bool:
+        """Whether the keyboard is here."""
+        ...
+
+
+class CellDelegate(QStyledItemDelegate):
+    """Paints the cells of a grid whose model gives a `Thumbnail` as its user role."""
+
+    def __init__(self, grid: Grid) -> None:
+        super().__init__(cast(QListView, grid))
         self._grid = grid
 
     def paint_picture(self, painter: QPainter, frame: QRect, item: Thumbnail) -> None:
@@ -110,8 +125,8 @@ class CellDelegate(QStyledItemDelegate):
         painter.restore()
 
 
-class PictureGrid(QListView):
-    """Thumbnails of a model with selection by mouse and keys.
+class FlowGrid(QListView):
+    """Thumbnails with selection by mouse and keys.
 
     Attributes:
         thumbnail_side: length of the square for a picture, in logical pixels.
@@ -129,7 +144,6 @@ class PictureGrid(QListView):
 
     def __init__(
         self,
-        model: QAbstractListModel,
         parent: QWidget | None = None,
         *,
         thumbnail_side: int = 96,
@@ -137,11 +151,10 @@ class PictureGrid(QListView):
         multiple: bool = False,
         name: str = "Pictures",
     ) -> None:
-        """Args: model: gives a `Thumbnail` as its user role; it belongs to the grid from now on."""
         super().__init__(parent)
         self.thumbnail_side, self.captions = thumbnail_side, captions
-        model.setParent(self)
-        self.setModel(model)
+        self._model = _Model(self)
+        self.setModel(self._model)
         self.setItemDelegate(CellDelegate(self))
         self.setViewMode(QListView.ViewMode.IconMode)
         self.setResizeMode(QListView.ResizeMode.Adjust)
@@ -159,13 +172,32 @@ class PictureGrid(QListView):
         self.activated.connect(self._on_activated)
         self.selectionModel().selectionChanged.connect(self._on_selection)
 
+    @property
+    def items(self) -> list[Thumbnail]:
+        """What is shown, in order."""
+        return list(self._model.items)
+
+    def set_items(self, items: Iterable[Thumbnail]) -> None:
+        """Show other pictures; the selection is empty afterwards."""
+        self._model.replace(items)
+        self.selection_changed.emit()
+
+    def append(self, *items: Thumbnail) -> None:
+        """Add pictures at the end."""
+        if items:
+            self._model.append(list(items))
+
+    def change(self, row: int, item: Thumbnail) -> None:
+        """Replace one picture, keeping the selection."""
+        self._model.change(row, item)
+
     def selected_rows(self) -> list[int]:
         """Numbers of the selected pictures, ascending."""
         return sorted(index.row() for index in self.selectionModel().selectedIndexes())
 
     def select_row(self, row: int) -> None:
         """Select one picture and bring it into view."""
-        self.setCurrentIndex(self.model().index(row, 0))
+        self.setCurrentIndex(self._model.index(row))
 
     def set_thumbnail_side(self, side: int) -> None:
         """Larger or smaller thumbnails."""
@@ -187,40 +219,3 @@ class PictureGrid(QListView):
         index = self.indexAt(position)
         if index.isValid():
             self.menu_requested.emit(index.row(), self.viewport().mapToGlobal(position))
-
-
-class FlowGrid(PictureGrid):
-    """A `PictureGrid` that is told its pictures."""
-
-    def __init__(
-        self,
-        parent: QWidget | None = None,
-        *,
-        thumbnail_side: int = 96,
-        captions: bool = False,
-        multiple: bool = False,
-        name: str = "Pictures",
-    ) -> None:
-        self._model = _Model()
-        super().__init__(
-            self._model, parent, thumbnail_side=thumbnail_side, captions=captions, multiple=multiple, name=name
-        )
-
-    @property
-    def items(self) -> list[Thumbnail]:
-        """What is shown, in order."""
-        return list(self._model.items)
-
-    def set_items(self, items: Iterable[Thumbnail]) -> None:
-        """Show other pictures; the selection is empty afterwards."""
-        self._model.replace(items)
-        self.selection_changed.emit()
-
-    def append(self, *items: Thumbnail) -> None:
-        """Add pictures at the end."""
-        if items:
-            self._model.append(list(items))
-
-    def change(self, row: int, item: Thumbnail) -> None:
-        """Replace one picture, keeping the selection."""
-        self._model.change(row, item)

@@ -85,6 +85,19 @@ def test_all_settings_reach_the_pictures_and_come_back_by_like(
     assert (other.attributes, other.guidance, other.values) == ({"digit": "1"}, 1.5, one.values)
 
 
+def test_nothing_is_replaced_unasked(program: Program, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    call = ("generate", "digits-cvae", "-n", 1, "--out", out)
+    assert [program(*call, "--class", value).code for value in (3, 3, 4)] == [0, 0, 0]
+    names = ["digits-cvae-000000-2.png", "digits-cvae-000000.png", "sheet-2.png", "sheet.png"]
+    assert pngs(out) == names
+    assert [read_latent(out / name).attributes["digit"] for name in names[:2]] == ["4", "3"]
+    assert program(*call, "--class", 5, "--overwrite").code == 0
+    assert pngs(out) == names and read_latent(out / names[1]).attributes == {"digit": "5"}
+    refused = program(*call, "--sheet", out / "sheet.png")
+    assert refused.code == 1 and "exists already" in refused.err
+
+
 def test_the_normal_prior(program: Program, tmp_path: Path) -> None:
     done = program("generate", "digits-cvae", "--prior", "normal", "-n", 1, "--out", tmp_path / "out", "--no-sheet")
     assert done.code == 0, done.err

@@ -5,17 +5,20 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from engine.data import DataSettings, open_data
 from engine.errors import Cancelled, LatentStudioError, OutputError, PictureError, UsageError
 from engine.generation import Generator, Latent, SamplingSettings, generator_of, read_latent, save_sample
 from engine.generation.animation import save_animation
-from engine.generation.edits import morph
+from engine.generation.edits import morph, vary
 from engine.generation.labelled_set import export_labelled_set, folder_names
 from engine.image import encode_png, open_picture
 from engine.models.registry import resolve_model
@@ -129,8 +132,8 @@ def test_a_labelled_set_has_so_many_pictures_per_class_and_opens_as_a_data_set(
 def test_a_labelled_set_of_faces_sorts_by_the_chosen_attribute(tmp_path: Path) -> None:
     faces = Generator.load("faces-cvae")
     other = faces.attributes[0]
-    settings = SamplingSettings({other.name: other.values[0]}, temperature=0.8)
-    written = export_labelled_set(faces, tmp_path / "set", 1, 0, attribute="glasses", settings=settings)
+    drawn_so = SamplingSettings({other.name: other.values[0]}, temperature=0.8)
+    written = export_labelled_set(faces, tmp_path / "set", 1, 0, attribute="glasses", settings=drawn_so)
     values = next(a.values for a in faces.attributes if a.name == "glasses")
     assert list(written.classes) == list(values)
     for value, folder in written.classes.items():
@@ -169,14 +172,14 @@ def test_folder_names_suit_every_file_system() -> None:
 
 @pytest.mark.parametrize("name", ["digits-cvae", "faces-cvae"])
 def test_a_saved_sample_restores_the_same_bytes(name: str, tmp_path: Path) -> None:
-    settings = SamplingSettings(guidance=1.4, temperature=0.9, diversity=0.3)
-    sample = Generator.load(name).sample(settings, 2, 17)[1]
+    wanted = SamplingSettings(guidance=1.4, temperature=0.9, diversity=0.3)
+    sample = Generator.load(name).sample(wanted, 2, 17)[1]
     save_sample(sample, tmp_path / "sample.png")
     latent = read_latent(tmp_path / "sample.png")
     generator = generator_of(latent)
     assert generator.card.name == name
     assert np.array_equal(generator.draw(latent), open_picture(tmp_path / "sample.png").pixels)
-    assert latent.seed is not None and SamplingSettings.of(latent) == settings
+    assert latent.seed is not None and SamplingSettings.of(latent) == wanted
     assert np.array_equal(generator.sample(SamplingSettings.of(latent), 1, latent.seed)[0].pixels, sample.pixels)
 
 
@@ -221,6 +224,32 @@ def test_forged_latents_are_refused(digits: Generator, tmp_path: Path, changes: 
     path = with_text(tmp_path / "forged.png", forged(digits, **changes))
     with pytest.raises(PictureError, match=r"forged.png carries a latent that cannot be used.*not a latent"):
         read_latent(path)
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+_SPACES = st.sampled_from(["style", "raw"])
+_ONE_FIELD = st.sampled_from([field.name for field in fields(Latent)])
+_NUMBERS = st.lists(st.floats(allow_nan=False), min_size=16, max_size=16)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(_ONE_FIELD, _JSON, max_size=2) | st.fixed_dictionaries({"values": _NUMBERS, "space": _SPACES}))
+def test_whatever_a_file_claims_ends_in_a_picture_or_in_an_error_of_ours(
+    digits: Generator, changes: dict[str, object]
+) -> None:
+    try:
+        latent = Latent.from_json(forged(digits, **changes))
+        assert digits.draw(latent).shape == (28, 28, 3)
+        assert vary(digits, latent, 0.5, 1, 0)[0].pixels.shape == (28, 28, 3)
+        restored = SamplingSettings.of(latent)
+        if latent.seed is not None:
+            digits.sample(restored, 1, latent.seed)
+    except LatentStudioError as error:
+        assert error.problem
 
 
 @pytest.mark.parametrize("changes", [{"temperature": 1e9}, {"temperature": -1.0}, {"seed": -5}, {"seed": 2**70}])

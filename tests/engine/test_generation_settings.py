@@ -12,7 +12,12 @@ import torch
 
 from engine.errors import UsageError
 from engine.generation import Generator, Latent, Mix, SamplingSettings
+from engine.generation.edits import in_every_class
 from engine.generation.generator import label_tensor, to_pixels
+from engine.generation.labelled_set import export_labelled_set
+from engine.models.card import ModelCard
+from engine.models.conditional_vae import ConditionalVAE, ConditionalVaeConfig
+from engine.models.store import save_model
 
 
 @pytest.fixture(scope="module")
@@ -199,6 +204,18 @@ def test_a_latent_far_off_the_data_is_refused(digits: Generator) -> None:
             digits.draw(replace(far, space=space))
 
 
-def test_a_model_without_classes_says_so(vae_path: Path) -> None:
-    with pytest.raises(UsageError, match="no classes or attributes"):
-        SamplingSettings({"digit": "3"}).check(Generator.load(vae_path).card.model_copy(update={"attributes": ()}))
+def test_a_model_without_classes_draws_and_says_that_it_has_none(tmp_path: Path) -> None:
+    path = tmp_path / "plain.safetensors"
+    network = ConditionalVAE(ConditionalVaeConfig(attribute_sizes=(), widths=(16, 8), features=16))
+    save_model(path, network, ModelCard(name="plain", family=network.family))
+    generator = Generator.load(path)
+    samples = generator.sample(SamplingSettings(guidance=2.0, diversity=1.0), 3, 0)
+    assert [sample.latent.attributes for sample in samples] == [{}, {}, {}]
+    for call in (
+        lambda: generator.sample(SamplingSettings({"digit": "3"}), 1, 0),
+        lambda: generator.sample(SamplingSettings(mix=Mix("digit", "3", 0.5)), 1, 0),
+        lambda: in_every_class(generator, samples[0].latent),
+        lambda: export_labelled_set(generator, tmp_path / "set", 1, 0),
+    ):
+        with pytest.raises(UsageError, match="no classes"):
+            call()

@@ -166,8 +166,6 @@ class GenerateEdits(QObject):
     @Slot(object)
     def _on_part(self, sample: Sample) -> None:
         # The former grid stays until the first picture is there: an error leaves it untouched.
-        if not self._sheet.samples:
-            self._controller.grids.open(self._sheet)
         self._controller.grids.put(self._sheet, len(self._sheet.samples), sample)
 
     @Slot(object)

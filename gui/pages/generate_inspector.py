@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QSignalBlocker, Slot
+from PySide6.QtCore import QSignalBlocker, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
@@ -48,7 +48,13 @@ if TYPE_CHECKING:
 
 
 class GenerateInspector(QWidget):
-    """Shows the settings of a `GenerateController` and forwards what the person changes."""
+    """Shows the settings of a `GenerateController` and forwards what the person changes.
+
+    Signals:
+        generate_wanted(): make a new grid.
+    """
+
+    generate_wanted = Signal()
 
     def __init__(self, controller: GenerateController, services: Services, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -126,7 +132,7 @@ class GenerateInspector(QWidget):
     def _generate_row(self) -> QHBoxLayout:
         self.generate = QPushButton(self.tr("Generate"))
         self.generate.setProperty("look", "primary")
-        self.generate.clicked.connect(self._on_generate)
+        self.generate.clicked.connect(self.generate_wanted)
         self.cancel = QPushButton(self.tr("Cancel"))
         self.cancel.setEnabled(False)
         self.cancel.setToolTip(self.tr("Stop; what is done stays"))
@@ -289,9 +295,6 @@ class GenerateInspector(QWidget):
             self.seed_menu.addAction(str(seed)).triggered.connect(partial(self.controller.set_seed, seed))
 
     # What the person does
-
-    def _on_generate(self) -> None:
-        self.controller.generate()
 
     def _on_count(self, count: int) -> None:
         self.controller.set_count(count)

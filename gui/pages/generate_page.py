@@ -80,6 +80,7 @@ class GeneratePage(QWidget):
         """The right column, built when it is first asked for."""
         if self._inspector is None:
             self._inspector = GenerateInspector(self.controller, self._services)
+            self._inspector.generate_wanted.connect(self._on_generate)
         return self._inspector
 
     def open_paths(self, paths: list[Path]) -> None:

@@ -85,7 +85,7 @@ class GenerateController(QObject):
         grids, tiles, dropped, edits, nearest, keeping, own, export: parts of the page with signals of their own.
         queue: grids and exports that were asked for.
         generators: the models in memory.
-        progress: of what is being made beside the queue, or None.
+        progress, remaining_seconds: of what is being made beside the queue, or None.
 
     Signals:
         models_changed(): the list of models.
@@ -109,6 +109,7 @@ class GenerateController(QObject):
         self.services = services
         self.generators = work.Generators()
         self.progress: Progress | None = None
+        self.remaining_seconds: float | None = None
         self.queue = GenerateQueue(services, self)
         self.grids = GenerateGrids(self)
         self.tiles = GenerateTiles(self)
@@ -129,7 +130,7 @@ class GenerateController(QObject):
         for lane in (self._lane, *self.edits.lanes):
             lane.started.connect(self._on_lane_started)
             lane.ended.connect(self._on_work_changed)
-            lane.progressed.connect(self._on_progressed)
+            lane.progressed.connect(partial(self._on_progressed, lane))
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)
         self._rest.setInterval(REST_MILLISECONDS)
@@ -466,12 +467,11 @@ class GenerateController(QObject):
 
     @Slot()
     def _on_lane_started(self) -> None:
-        self.progress = None
+        self.progress = self.remaining_seconds = None
         self._on_work_changed()
 
-    @Slot(object)
-    def _on_progressed(self, progress: Progress) -> None:
-        self.progress = progress
+    def _on_progressed(self, lane: GenerateLane, progress: Progress) -> None:
+        self.progress, self.remaining_seconds = progress, lane.remaining_seconds(progress)
         self.progressed.emit()
 
     def _note_seed(self, seed: int) -> None:

@@ -61,6 +61,7 @@ class GenerateInspector(QWidget):
         self.controller = controller
         self._services = services
         self.models: TilePicker | None = None
+        self._model_names: list[str] = []
         self._models_box = QVBoxLayout()
         self.summary = _caption()
         model = Section(self.tr("Model"))
@@ -205,7 +206,7 @@ class GenerateInspector(QWidget):
     def _show_models(self) -> None:
         state = self.controller.state
         names = [card.name for card in state.models]
-        if self.models is None or [*self._model_names] != names:
+        if self.models is None or self._model_names != names:
             if self.models is not None:
                 self.models.hide()
                 self.models.deleteLater()
@@ -218,8 +219,6 @@ class GenerateInspector(QWidget):
         drawn = {name: pixels for name, pixels in self.controller.tiles.models.items() if pixels is not None}
         self.models.set_pictures(drawn)
         self._show_model()
-
-    _model_names: list[str] = []  # noqa: RUF012 - replaced, never changed
 
     def _show_model(self) -> None:
         card = self.controller.state.card

@@ -90,7 +90,9 @@ class WorkStrip(QWidget):
         else:
             progress = self.controller.progress
             self._show_fraction(progress.fraction if progress is not None else 0.0)
-            self.label.setText(progress.message if progress is not None else self.tr("Working…"))
+            words = progress.message if progress is not None else self.tr("Working…")
+            left = remaining_text(self.controller.remaining_seconds)
+            self.label.setText(" · ".join(part for part in (left, words) if part))
 
     def _show_job(self, job: Job) -> None:
         self._show_fraction(job.fraction)

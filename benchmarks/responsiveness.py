@@ -310,6 +310,8 @@ def use_everything(user: User, folder: Path) -> None:
     with user.flow("segment: zoom and pan, 12 megapixels"):
         user.pan_and_zoom(user.window.pages["segment"].canvas)
 
+    use_the_laboratory(user, folder)
+
     user.page("train")
     with user.flow("train: start, watch, use other pages, stop"):
         user.click(QWidget, "samples-ae")
@@ -323,6 +325,40 @@ def use_everything(user: User, folder: Path) -> None:
         user.pause(2000)
         user.click(QAbstractButton, "Cancel run")
         user.until("the run to stop", lambda: not train.running)
+
+
+def use_the_laboratory(user: User, folder: Path) -> None:
+    """The flows of the Laboratory page."""
+    from PySide6.QtWidgets import QAbstractButton
+
+    user.page("laboratory")
+    laboratory = user.window.pages["laboratory"]
+    with user.flow("laboratory: drag pixels across, dilation by hand"):
+        user.drag("Pixels across")
+        for rate in (1, 6, 3):
+            laboratory.controller.kinds.change(dilation=rate)
+            user.pause(50)
+    with user.flow("laboratory: slide the window"):
+        laboratory.controller.kinds.set_speed(60)
+        user.click(QAbstractButton, "Slide the window over the picture")
+        user.pause(2000)
+        user.click(QAbstractButton, "Show the whole output again")
+    for name in ("Stack", "Gridding", "Checkerboard", "Used field", "Text"):
+        with user.flow(f"laboratory: open {name.lower()}"):
+            user.click(QAbstractButton, name)
+    user.click(QAbstractButton, "Stack")
+    with user.flow("laboratory: every stack"):
+        user.choose_all("Stack")
+    laboratory.controller.stack.take(laboratory.controller.stack.presets[1])  # whose layers are dilated
+    with user.flow("laboratory: drag a dilation rate"):
+        user.drag("Dilation")
+    with user.flow("laboratory: 12 megapixels"):
+        user.window.open_paths([folder / "big.jpg"])
+        user.until("the photo", lambda: laboratory.controller.title == "big.jpg")
+    user.click(QAbstractButton, "Used field")
+    with user.flow("laboratory: every model's field"):
+        user.choose_all("Model")
+    user.click(QAbstractButton, "Four kinds")
 
 
 def main() -> int:

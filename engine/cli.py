@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from engine.commands import codec, demonstration, edits, generative, models, segmentation, training
+from engine.commands import codec, demonstration, edits, generative, latents, models, segmentation, training
 from engine.commands.console import (
     DeviceOption,
     RootsOption,
@@ -32,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (codec, generative, edits, segmentation, training, models, demonstration):
+for module in (codec, generative, edits, latents, segmentation, training, models, demonstration):
     module.register(app)
 
 

@@ -19,7 +19,7 @@ from engine.paths import resources
 from engine.progress import Progress
 
 if TYPE_CHECKING:
-    from engine.compression.files import FileReport
+    from engine.batch.reports import FileResult
 
 DEMO_QUALITY = 50.0
 _TRAVERSED = 8
@@ -38,7 +38,7 @@ class DemoResult:
         failures: why a part could not be done.
     """
 
-    photos: list[FileReport] = field(default_factory=list)
+    photos: list[FileResult] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
     failures: list[LatentStudioError] = field(default_factory=list)
@@ -77,18 +77,18 @@ def run_demo(out: Path, *, quick: bool = False, device: ComputeDevice, report: R
 
 
 def _compress(folder: Path, quick: bool, device: ComputeDevice, report: Report, result: DemoResult) -> None:
-    from engine.compression import DEFAULT_SUFFIX, EncodeSettings
-    from engine.compression.codec_model import open_codec
-    from engine.compression.files import compress_file, decode_file
+    from engine.batch.encoding import FileWorker
+    from engine.batch.plan import Task
+    from engine.batch.settings import BatchSettings
+    from engine.compression.files import decode_file
 
-    open_codec(None, device)  # its loading is not in the first photo's seconds
+    settings = BatchSettings(quality=DEMO_QUALITY, perceptual=True)
+    worker = FileWorker(settings, str(device.torch_device))
     photos = sample_pictures("photos")[: 1 if quick else None]
     for number, photo in enumerate(photos):
         report("Compressing photos", Progress(number, len(photos)))
-        target = folder / f"{photo.stem}{DEFAULT_SUFFIX}"
-        result.photos.append(
-            compress_file(photo, target, EncodeSettings(quality=DEMO_QUALITY), perceptual=True, device=device)
-        )
+        target = folder / f"{photo.stem}{settings.ending}"
+        result.photos.append(worker.run(Task(number, photo, target, folder / photo.name, replace=True)))
         decode_file(target, folder / f"{photo.stem}.png", device=device)
         result.files += [target, folder / f"{photo.stem}.png"]
     report("Compressing photos", Progress(len(photos), len(photos)))

@@ -51,6 +51,10 @@ class TrainingError(LatentStudioError):
     """A training run cannot go on."""
 
 
+class AnalysisError(LatentStudioError):
+    """Latents cannot be analysed like this: too few of them, all equal, not finite, or all noise to a clustering."""
+
+
 class DeviceError(LatentStudioError):
     """The wanted device does not exist or ran out of memory."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -36,6 +35,8 @@ def atomic_writer(path: Path, *, overwrite: bool = True) -> Iterator[IO[bytes]]:
     Raises:
         OutputError: no rights, no space, or the file exists and `overwrite` is False.
     """
+    import tempfile  # takes a hundredth of a second, which the start of the window need not wait for
+
     path = Path(path)
     if not overwrite and path.exists():
         raise OutputError(f"{path} exists already.", "Choose another name or allow overwriting.")

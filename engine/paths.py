@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,9 @@ if TYPE_CHECKING:
 @cache
 def resources() -> Path:
     """The folder of shipped resources: recipes, models, samples, icons."""
-    return Path(str(files("resources")))
+    import resources as package  # not importlib.resources, which costs every start some hundredths of a second
+
+    return Path(package.__file__ or "").parent
 
 
 def user_folder(kind: str) -> Path:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gui.screen import missing_library, missing_plugin_library, missing_screen
+
+if TYPE_CHECKING:
+    from gui.main_window import MainWindow
 
 
 def run_window(paths: Sequence[Path | str] = ()) -> int:
@@ -55,6 +60,8 @@ def _run(paths: list[Path]) -> int:
     if paths:
         window.open_paths(paths)
     signals = _Signals(window)
+    # After the first picture, which sockets need not keep waiting.
+    window.first_painted.connect(signals.catch)
     window.show()
     try:
         return application.exec()
@@ -72,19 +79,27 @@ class _Signals:
     the interpreter writes a byte to a socket that Qt watches.
     """
 
-    def __init__(self, window) -> None:
+    def __init__(self, window: MainWindow) -> None:
+        self._window = window
+        self._undo = contextlib.ExitStack()
+
+    def catch(self) -> None:
+        """From now on the signals end the window; before, they end the process at once."""
         import socket
 
         from PySide6.QtCore import QSocketNotifier
 
-        self._window = window
-        self._reader, self._writer = socket.socketpair()
-        self._reader.setblocking(False)
-        self._writer.setblocking(False)
-        self._before = {name: signal.signal(name, lambda *_: None) for name in (signal.SIGINT, signal.SIGTERM)}
-        self._old_fd = signal.set_wakeup_fd(self._writer.fileno())
-        self._notifier = QSocketNotifier(self._reader.fileno(), QSocketNotifier.Type.Read)
+        reader, writer = socket.socketpair()
+        for end in (reader, writer):
+            end.setblocking(False)
+            self._undo.callback(end.close)
+        for name in (signal.SIGINT, signal.SIGTERM):
+            self._undo.callback(signal.signal, name, signal.signal(name, lambda *_: None))
+        self._undo.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(writer.fileno()))
+        self._reader = reader
+        self._notifier = QSocketNotifier(reader.fileno(), QSocketNotifier.Type.Read)
         self._notifier.activated.connect(self._on_signal)
+        self._undo.callback(self._notifier.setEnabled, False)
 
     def _on_signal(self) -> None:
         self._reader.recv(16)
@@ -92,9 +107,4 @@ class _Signals:
 
     def close(self) -> None:
         """Put everything back."""
-        self._notifier.setEnabled(False)
-        signal.set_wakeup_fd(self._old_fd)
-        for name, handler in self._before.items():
-            signal.signal(name, handler)
-        self._reader.close()
-        self._writer.close()
+        self._undo.close()

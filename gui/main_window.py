@@ -6,16 +6,16 @@ import contextlib
 import importlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QByteArray, QEvent, QMimeData, Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent, QKeySequence
 from PySide6.QtWidgets import (
-    QFileDialog,
     QHBoxLayout,
     QMainWindow,
     QMenu,
-    QMessageBox,
     QSplitter,
     QStackedWidget,
     QVBoxLayout,
@@ -23,12 +23,11 @@ from PySide6.QtWidgets import (
 )
 
 from gui.page_registry import PAGES, Page, PageEntry
+from gui.page_registry import shortcuts as page_shortcuts
 from gui.services.context import Services
 from gui.services.jobs import remaining_text
-from gui.widgets.command_palette import CommandPalette
 from gui.widgets.empty_state import EmptyState
 from gui.widgets.header import Header
-from gui.widgets.help_dialogs import about, licences, shortcuts
 from gui.widgets.inspector_column import InspectorColumn, prepare_controls
 from gui.widgets.jobs_drawer import JobsDrawer
 from gui.widgets.rail import Rail
@@ -37,12 +36,17 @@ from gui.widgets.status_line import HEIGHT as STATUS_HEIGHT
 from gui.widgets.status_line import StatusLine
 from gui.widgets.toast import DetailsDialog, ToastArea
 
+if TYPE_CHECKING:
+    from gui.widgets.command_palette import CommandPalette
+
 NAME = "Latent Studio"
 READ_AHEAD_MILLISECONDS = 100  # between two modules: each takes some 20 ms of the window's time
 
 
 class MainWindow(QMainWindow):
     """Everything a person sees.
+
+    Dialogs are imported when they are opened: the window paints a tenth of a second earlier without them.
 
     Signals:
         first_painted(): the window has been drawn for the first time; heavy work may start.
@@ -82,7 +86,6 @@ class MainWindow(QMainWindow):
         self._build()
         self._build_menus()
         self.toasts = ToastArea(self, services.notices, STATUS_HEIGHT)
-        self.palette_dialog = CommandPalette(self.all_actions, self)
         services.jobs.changed.connect(self._on_jobs_changed)
         services.host.state_changed.connect(self._on_engine_state)
         self.first_painted.connect(self._on_first_painted)
@@ -275,9 +278,10 @@ class MainWindow(QMainWindow):
         file.addAction(act("File", "Quit", self.close, "Ctrl+Q", "quit"))
 
         view = self.menuBar().addMenu("&View")
-        for number, entry in enumerate(self.entries.values(), 1):
+        keys = page_shortcuts(self.entries.values())
+        for entry in self.entries.values():
             go = act(
-                "Go to", entry.title, lambda _=False, key=entry.key: self.show_page(key), f"Ctrl+{number}", entry.icon
+                "Go to", entry.title, lambda _=False, key=entry.key: self.show_page(key), keys[entry.key], entry.icon
             )
             view.addAction(go)
         view.addSeparator()
@@ -337,6 +341,8 @@ class MainWindow(QMainWindow):
         self.close()
 
     def _confirm_quit(self, count: int) -> bool:
+        from PySide6.QtWidgets import QMessageBox
+
         box = QMessageBox(self)
         box.setWindowTitle("Quit")
         box.setText(f"{count} job{' is' if count == 1 else 's are'} not finished.")
@@ -380,6 +386,8 @@ class MainWindow(QMainWindow):
     # What people do
 
     def _on_open(self) -> None:
+        from PySide6.QtWidgets import QFileDialog
+
         folder = self.services.settings.current.last_folder
         names, _ = QFileDialog.getOpenFileNames(self, "Open", folder)
         self.open_paths([Path(name) for name in names])
@@ -432,6 +440,13 @@ class MainWindow(QMainWindow):
             parts.insert(0, f"{job.fraction:.0%} {remaining_text(job.eta_seconds)}".strip())
         self.setWindowTitle(" · ".join(parts))
 
+    @cached_property
+    def palette_dialog(self) -> CommandPalette:
+        """Every action by its name."""
+        from gui.widgets.command_palette import CommandPalette
+
+        return CommandPalette(self.all_actions, self)
+
     def _on_palette(self) -> None:
         self.palette_dialog.show_over(self)
 
@@ -443,12 +458,18 @@ class MainWindow(QMainWindow):
         next_region([self._rail, self._header, self._canvas, self._inspector, self._drawer])
 
     def _on_shortcuts(self) -> None:
+        from gui.widgets.help_dialogs import shortcuts
+
         shortcuts(self, self.all_actions()).open()
 
     def _on_licences(self) -> None:
+        from gui.widgets.help_dialogs import licences
+
         licences(self).open()
 
     def _on_about(self) -> None:
+        from gui.widgets.help_dialogs import about
+
         about(self, self.services.host.state_text).open()
 
     # Drag and drop

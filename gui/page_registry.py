@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
@@ -49,6 +49,7 @@ class PageEntry:
         icon: name of the icon.
         hint: one sentence for the tooltip.
         needs: further modules, the largest of those that the page imports, which are read one at a time before it.
+        digit: of its shortcut Ctrl+digit, which stays the same whatever other pages there are.
     """
 
     key: str
@@ -56,6 +57,7 @@ class PageEntry:
     icon: str
     hint: str
     needs: tuple[str, ...] = ()
+    digit: int = 0
 
     @property
     def available(self) -> bool:
@@ -112,4 +114,22 @@ PAGES = (
     PageEntry("latents", "Latents", "latents", "Explore a latent space with sliders"),
     PageEntry("segment", "Segment", "segment", "Find what is where in a picture"),
     PageEntry("train", "Train", "train", "Train a model from a recipe"),
+    PageEntry(
+        "laboratory",
+        "Laboratory",
+        "laboratory",
+        "See what convolutions read, cost and see",
+        (
+            "engine.laboratory.layers",
+            "gui.controllers.laboratory_kinds",
+            "gui.widgets.pixel_grid",
+            "gui.pages.laboratory_kinds",
+        ),
+        digit=7,
+    ),
 )
+
+
+def shortcuts(entries: Iterable[PageEntry]) -> dict[str, str]:
+    """Keys of the pages by page key: the digit a page asks for, else that of its place in the rail."""
+    return {entry.key: f"Ctrl+{entry.digit or place}" for place, entry in enumerate(entries, 1)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import os
 import re
 import sys
@@ -32,10 +31,11 @@ def missing_screen() -> str:
 
 def _answers(display: str) -> bool:
     """Whether an X server can be reached; True when that cannot be found out."""
-    name = ctypes.util.find_library("xcb")
-    if name is None:
+    try:
+        # By its name: ctypes.util.find_library would start other programs to look for it.
+        library = ctypes.CDLL("libxcb.so.1")
+    except OSError:
         return True
-    library = ctypes.CDLL(name)
     library.xcb_connect.restype = ctypes.c_void_p
     library.xcb_connect.argtypes = [ctypes.c_char_p, ctypes.c_void_p]
     library.xcb_connection_has_error.argtypes = [ctypes.c_void_p]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.markup import escape
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
+from rich.table import Table
 
 from engine.commands.console import Outcome, device_wish, errors, finish, output, print_json, table, threads_wish
 from engine.errors import LatentStudioError, UsageError
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from engine.batch.reports import FileResult, RowReport
     from engine.batch.runner import BatchRunner, Prepared
     from engine.batch.settings import BatchSettings
-    from engine.compression.file_report import FileReport
     from engine.progress import Progress
 
 # A table of more files than this helps nobody in a terminal.
@@ -227,15 +227,13 @@ def _print_figures(
 ) -> None:
     totals = runner.totals
     finished = [
-        _file_report(prepared.rows[report.index], report.result)
-        for report in totals.reports()
-        if report.result is not None
+        (prepared.rows[report.index].source, report.result) for report in totals.reports() if report.result is not None
     ]
     if options.as_json:
-        print_json({"files": [asdict(report) for report in finished], "failed": outcome.failed})
+        print_json({"files": [_as_plain(*entry) for entry in finished], "failed": outcome.failed})
         return
     if 0 < len(finished) <= _MOST_SHOWN:
-        output.print(figures(finished, found_quality=settings.target is not None))
+        output.print(figures([result for _, result in finished], found_quality=settings.target is not None))
     if len(finished) > 1:
         share = f" ({100 * totals.after / totals.before:.1f} %)" if totals.before else ""
         copied = f", {totals.count('copied')} of them copied" if totals.count("copied") else ""
@@ -244,47 +242,45 @@ def _print_figures(
         output.print(f"{totals.finished} files{copied}{failed}: {sizes}.", soft_wrap=True)
 
 
-def _file_report(row: Row, result: FileResult) -> FileReport:
-    from engine.compression.file_report import FileReport
-    from engine.compression.lossless import LosslessFile
-
-    return FileReport(
-        source=row.source,
-        target=result.target,
-        original_bytes=result.before,
-        compressed_bytes=result.after,
-        width=result.width,
-        height=result.height,
-        quality=result.quality,
-        bits_per_pixel=result.bits_per_pixel,
-        psnr=result.psnr,
-        ms_ssim=result.ms_ssim,
-        ssimulacra2=result.ssimulacra2,
-        seconds_encode=result.seconds_encode,
-        seconds_decode=result.seconds_decode,
-        notes=result.notes,
-        lossless=None if result.lossless is None else LosslessFile(*result.lossless),
-        target_note=result.remark,
-    )
+def _as_plain(source: Path, result: FileResult) -> dict[str, Any]:
+    """A result as `--json` prints it."""
+    return {
+        "source": source,
+        "target": result.target,
+        "original_bytes": result.before,
+        "compressed_bytes": result.after,
+        "width": result.width,
+        "height": result.height,
+        "quality": result.quality,
+        "bits_per_pixel": result.bits_per_pixel,
+        "psnr": result.psnr,
+        "ms_ssim": result.ms_ssim,
+        "ssimulacra2": result.ssimulacra2,
+        "seconds_encode": result.seconds_encode,
+        "seconds_decode": result.seconds_decode,
+        "notes": result.notes,
+        "lossless": result.lossless and dict(zip(("format", "bytes"), result.lossless, strict=True)),
+        "target_note": result.remark,
+    }
 
 
-def figures(reports: list, found_quality: bool = False) -> object:
-    """The table of a list of `FileReport`s; with the quality of each where it was searched for."""
+def figures(results: Sequence[FileResult], found_quality: bool = False) -> Table:
+    """The table of results; with the quality of each where it was searched for."""
     quality = ("quality",) if found_quality else ()
     shown = table(
         "file", "bytes before", "bytes", *quality, "bpp", "PSNR dB", "MS-SSIM", "SSIMULACRA2", "encode s", "decode s"
     )
-    for report in reports:
+    for result in results:
         shown.add_row(
-            escape(str(report.target)),
-            f"{report.original_bytes:,}",
-            f"{report.compressed_bytes:,}",
-            *([f"{report.quality:g}"] if found_quality else []),
-            f"{report.bits_per_pixel:.3f}",
-            f"{report.psnr:.2f}",
-            f"{report.ms_ssim:.4f}",
-            "-" if report.ssimulacra2 is None else f"{report.ssimulacra2:.1f}",
-            f"{report.seconds_encode:.2f}",
-            f"{report.seconds_decode:.2f}",
+            escape(str(result.target)),
+            f"{result.before:,}",
+            f"{result.after:,}",
+            *([f"{result.quality:g}"] if found_quality else []),
+            f"{result.bits_per_pixel:.3f}",
+            f"{result.psnr:.2f}",
+            f"{result.ms_ssim:.4f}",
+            "-" if result.ssimulacra2 is None else f"{result.ssimulacra2:.1f}",
+            f"{result.seconds_encode:.2f}",
+            f"{result.seconds_decode:.2f}",
         )
     return shown

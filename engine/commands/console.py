@@ -95,8 +95,13 @@ def data_roots() -> list[Path]:
 
 
 def print_json(value: Any) -> None:
-    """Print figures as JSON; infinite ones (the PSNR of equal pictures) become null, which JSON lacks."""
-    print(json.dumps(_plain(value), indent=2, ensure_ascii=False))
+    """Print figures as JSON; see `json_text`."""
+    print(json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Figures as JSON; infinite ones (the PSNR of equal pictures) become null, which JSON lacks."""
+    return json.dumps(_plain(value), indent=2, ensure_ascii=False)
 
 
 def _plain(value: Any) -> Any:

@@ -1,8 +1,8 @@
 """Pictures to .lsi files and back, in windows and groups, so that memory stays flat for photos of any size.
 
-The analysis runs on windows of 2 x 2 groups plus a halo of its receptive field: every window gives the latents that the
-whole picture would give. Groups of 512 x 512 pixels are coded by themselves. `engine.compression.decoding` is the way
-back.
+The analysis runs on windows of about 2 x 2 groups plus a halo of its receptive field: every window gives the latents
+that the whole picture would give. Groups of 512 x 512 pixels are coded by themselves. `engine.compression.decoding` is
+the way back.
 """
 
 from __future__ import annotations

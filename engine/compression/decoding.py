@@ -1,7 +1,7 @@
 """.lsi files to pictures, in windows and groups, so that memory stays flat for photos of any size.
 
-The synthesis runs on windows of 2 x 2 groups plus a halo of its receptive field: every window gives the pixels that the
-whole picture would give, so there are no seams. What computes the networks is the caller's choice: PyTorch
+The synthesis runs on windows of about 2 x 2 groups plus a halo of its receptive field: every window gives the pixels
+that the whole picture would give, so there are no seams. What computes the networks is the caller's choice: PyTorch
 (`engine.compression.codec.decode`) or ONNX Runtime (`engine.compression.onnx_codec.decode`); this module needs neither.
 """
 
@@ -113,9 +113,17 @@ class Window:
 
 def windows(box: Window) -> Iterator[Window]:
     """A box of the latent grid cut into windows, in raster order."""
-    for top in range(box.top, box.bottom, WINDOW_LATENTS):
-        for left in range(box.left, box.right, WINDOW_LATENTS):
-            yield Window(top, min(box.bottom, top + WINDOW_LATENTS), left, min(box.right, left + WINDOW_LATENTS))
+    tall, wide = _window_side(box.bottom - box.top), _window_side(box.right - box.left)
+    for top in range(box.top, box.bottom, tall):
+        for left in range(box.left, box.right, wide):
+            yield Window(top, min(box.bottom, top + tall), left, min(box.right, left + wide))
+
+
+def _window_side(length: int) -> int:
+    """Latents of a window's side, whole groups: a little over `WINDOW_LATENTS` where a narrow window would remain, most
+    of whose work is its halo."""
+    count = max(1, round(length / WINDOW_LATENTS))
+    return -(-length // (count * GROUP_LATENTS)) * GROUP_LATENTS
 
 
 def latent_grid(width: int, height: int) -> tuple[int, int]:

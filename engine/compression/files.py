@@ -1,10 +1,9 @@
-"""Compressing and decoding files: what the command line and batches call for each one."""
+"""Compressing opened pictures and decoding files: what the command line and batches call for each one."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from engine.compression.codec import decode, encode
@@ -12,17 +11,12 @@ from engine.compression.codec_model import DeviceWish
 from engine.compression.container import MAX_PIXELS, Region
 from engine.compression.decoding import DamagedTile
 from engine.compression.encoded import Encoded
-from engine.compression.file_report import FileReport
-from engine.compression.lossless import smaller_lossless
-from engine.compression.quality_map import QualityMap
 from engine.compression.reading import open_compressed
 from engine.compression.settings import EncodeSettings
 from engine.compression.targeting import encode_to_target
 from engine.errors import UsageError
 from engine.evaluation.image_quality import ms_ssim, psnr
-from engine.evaluation.ssimulacra2 import has_ssimulacra2, ssimulacra2
-from engine.files import write_bytes
-from engine.image import Picture, open_picture, save_picture
+from engine.image import Picture, save_picture
 from engine.progress import CancelToken, ProgressCallback, ignore_progress
 
 
@@ -42,67 +36,6 @@ class DecodedFileReport:
     notes: tuple[str, ...] = ()
 
 
-def compress_file(
-    source: Path,
-    target: Path,
-    settings: EncodeSettings = EncodeSettings(),  # noqa: B008 - frozen
-    *,
-    perceptual: bool = False,
-    overwrite: bool = True,
-    device: DeviceWish = None,
-    progress: ProgressCallback = ignore_progress,
-    cancel: CancelToken | None = None,
-    enough: CancelToken | None = None,
-    focus: Callable[[Picture], QualityMap] | None = None,
-    keep_profile: bool = True,
-) -> FileReport:
-    """Compress a picture file; the result is decoded once, which checks it and gives the figures, before it is kept.
-
-    Args:
-        perceptual: measure SSIMULACRA2 too, which takes nearly as long as encoding.
-        enough: once set, refinement (`EncodeSettings.effort`) ends with the best that it has found.
-        keep_profile: keep colours that are not sRGB, such as Display P3, and their profile; else they are converted.
-        focus: makes the quality map of each photo, instead of that of `settings`.
-
-    Raises:
-        PictureError, LimitError: the source cannot be read.
-        OutputError: the target cannot be written.
-        UsageError: source and target are the same file.
-        TargetNotReached: no quality gives what `settings.target` asks for.
-        Cancelled.
-    """
-    source, target = Path(source), Path(target)
-    _refuse_same(source, target)
-    picture = open_picture(source, keep_profile=keep_profile)
-    if focus is not None:
-        settings = replace(settings, quality_map=focus(picture))
-    encoded = compress_opened(picture, settings, device=device, progress=progress, cancel=cancel, enough=enough)
-    decoded = encoded.decoded
-    visible = None
-    if perceptual and has_ssimulacra2(picture.width, picture.height):
-        visible = ssimulacra2(picture.pixels, decoded.pixels, cancel=cancel)
-    exact = smaller_lossless(picture, len(encoded.data), cancel)
-    write_bytes(target, encoded.data, overwrite=overwrite)
-    return FileReport(
-        source=source,
-        target=target,
-        original_bytes=picture.stored_bytes or source.stat().st_size,
-        compressed_bytes=len(encoded.data),
-        width=picture.width,
-        height=picture.height,
-        quality=encoded.quality,
-        bits_per_pixel=encoded.bits_per_pixel,
-        psnr=encoded.psnr,
-        ms_ssim=encoded.ms_ssim,
-        ssimulacra2=visible,
-        seconds_encode=encoded.seconds_encode,
-        seconds_decode=encoded.seconds_decode,
-        notes=picture.notes,
-        lossless=exact,
-        target_note=encoded.note,
-    )
-
-
 def compress_opened(
     picture: Picture,
     settings: EncodeSettings = EncodeSettings(),  # noqa: B008 - frozen
@@ -115,7 +48,7 @@ def compress_opened(
     """Compress a picture in memory, at a quality or to a target, and decode and judge what came of it.
 
     Args:
-        enough: see `compress_file`.
+        enough: once set, refinement (`EncodeSettings.effort`) ends with the best that it has found.
 
     Raises:
         TargetNotReached: no quality gives what `settings.target` asks for.
@@ -167,7 +100,8 @@ def decode_file(
         Cancelled.
     """
     source, target = Path(source), Path(target)
-    _refuse_same(source, target)
+    if target.exists() and source.exists() and target.samefile(source):
+        raise UsageError(f"{source} would be overwritten by its own result.", "Choose another name.")
     started = time.perf_counter()
     with open_compressed(source) as data:
         result = decode(
@@ -179,8 +113,3 @@ def decode_file(
         source, target, data.size, result.picture.width, result.picture.height, seconds,
         result.damaged_tiles, result.picture.notes,
     )  # fmt: skip
-
-
-def _refuse_same(source: Path, target: Path) -> None:
-    if target.exists() and source.exists() and target.samefile(source):
-        raise UsageError(f"{source} would be overwritten by its own result.", "Choose another name.")

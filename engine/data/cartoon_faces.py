@@ -18,6 +18,8 @@ from engine.errors import DataError
 from engine.models.card import Attribute
 
 DEFAULT_SIZE = 64
+# Under these the hair, and so its colour, is not seen; a bald head shows it only in its beard.
+_COVERED = ("hat", "hijab", "turban")
 _TABLE = "attributes.csv"
 
 
@@ -48,4 +50,10 @@ def open_cartoon_faces(settings: DataSettings, source: FileSource) -> UniformPic
         licence="Avataaars by Pablo Stanley, free for personal and commercial use",
         labels=np.array(labels, dtype=np.int64),
         attributes=attributes,
+        hidden=np.array([[name == "hair_color" and _no_hair(table[file]) for name in names] for file in chosen]),
     )
+
+
+def _no_hair(row: dict[str, str]) -> bool:
+    hair = row.get("hair")
+    return hair in _COVERED or (hair == "bald" and row.get("facial_hair") == "none")

@@ -29,6 +29,8 @@ class DataSet(Protocol):
         classes: what the numbers in `Batch.masks` mean; empty where there are no masks.
         ignored: a mask number that counts neither in losses nor in scores, or None.
         instances: True where masks number single objects (0 = background, 1..n) instead of classes.
+        hidden: (N, A) bool, True where a picture does not show what its label says (the hair's colour under a hat), so
+            that nobody can be asked to see it; None where everything shows.
     """
 
     name: str
@@ -37,6 +39,7 @@ class DataSet(Protocol):
     classes: tuple[SegmentationClass, ...]
     ignored: int | None
     instances: bool
+    hidden: torch.Tensor | None
 
     def __len__(self) -> int:
         """Number of pictures."""
@@ -66,6 +69,7 @@ class UniformPictures:
         images: (N, H, W, C) uint8.
         names: one per picture.
         labels: (N, A) integers in the order of `attributes`, or None.
+        hidden: (N, A) bool as the set's own, or None.
     """
 
     classes: tuple[SegmentationClass, ...] = ()
@@ -82,9 +86,11 @@ class UniformPictures:
         licence: str,
         labels: np.ndarray | None = None,
         attributes: tuple[Attribute, ...] = (),
+        hidden: np.ndarray | None = None,
     ) -> None:
         chosen = limited(len(images), settings.limit)
         self.name, self.licence, self.attributes = name, licence, attributes
+        self.hidden = None if hidden is None else torch.from_numpy(hidden[chosen])
         self._settings = settings
         self._names = [names[int(index)] for index in chosen]
         images = images if len(chosen) == len(images) else images[chosen]
@@ -130,6 +136,7 @@ class VariedPictures:
     """
 
     attributes: tuple[Attribute, ...] = ()
+    hidden: torch.Tensor | None = None
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -11,8 +12,18 @@ from torch import Tensor
 
 from engine.data import DataSet, DataSettings, open_data
 from engine.errors import LatentStudioError, UsageError
-from engine.evaluation.feature_distances import frechet_distance, precision_recall_density_coverage
-from engine.evaluation.judge import judge_pictures, train_judge
+from engine.evaluation.feature_distances import (
+    Prdc,
+    frechet_distance,
+    kernel_distance,
+    kernel_distance_error,
+    memorisation,
+    nearest_distances,
+    precision_recall_density_coverage,
+)
+from engine.evaluation.judge import Judge, as_floats, judge_pictures, train_judge
+from engine.evaluation.sharpness import gradient_energy
+from engine.evaluation.usefulness import FEW_PER_VALUE, LabelledPictures, classification_accuracy, gain_by_samples
 from engine.models.autoencoder import Autoencoder
 from engine.models.card import Figure, ModelCard
 from engine.models.conditional_vae import ConditionalVAE
@@ -23,10 +34,31 @@ from engine.training import load_recipe
 
 GENERATIVE_FAMILIES = (ConditionalVAE.family, Autoencoder.family)
 MOST_PICTURES = 3000
+POOL = 6000  # samples that a classifier is trained on
 
-_SEED = 7
+SEED = 7
 _CHUNK = 128
 _JUDGE_STEPS = {1: 1200, 3: 700}
+_GUIDANCE = 1.5
+# How the pictures that are measured are called in the names of figures.
+_OF = {
+    "samples": "of samples",
+    "real": "of real pictures (ceiling)",
+    "copies": "of reconstructions",
+    "plain": "with z from N(0, I)",
+    "guided": f"of samples with guidance {_GUIDANCE}",
+}
+_BESIDE = {
+    "samples": " of samples",
+    "train": ", train against test (floor)",
+    "copies": " of reconstructions",
+    "plain": " with z from N(0, I)",
+    "guided": f" of samples with guidance {_GUIDANCE}",
+}
+
+
+class _MakeFigure(Protocol):
+    def __call__(self, label: str, value: float, unit: str = "") -> Figure: ...
 
 
 def evaluate_generative(
@@ -99,75 +131,224 @@ def _recipe_set(card: ModelCard) -> str:
         raise UsageError(f"The recipe of {card.name} is not at hand.", "Name the data set with --data.") from error
 
 
+def generative_judge(
+    train: DataSet,
+    image_size: int,
+    channels: int,
+    *,
+    steps: int | None = None,
+    progress: ProgressCallback = ignore_progress,
+    cancel: CancelToken | None = None,
+) -> Judge:
+    """The judge that `measure_vae` trains on real pictures; `steps` as its `judge_steps`."""
+    return train_judge(train, image_size, channels, steps or _JUDGE_STEPS[channels], progress, cancel)
+
+
 def measure_vae(
     network: ConditionalVAE,
     train: DataSet,
     test: DataSet,
     *,
+    judge: Judge | None = None,
     judge_steps: int | None = None,
     progress: ProgressCallback = ignore_progress,
     cancel: CancelToken | None = None,
 ) -> list[Figure]:
     """Figures of a conditional VAE on two parts of one data set: samples as a judge sees them, and reconstructions.
 
+    Accuracies count only what pictures show (`DataSet.hidden`). Every figure of samples stands beside the same figure
+    with z drawn from N(0, I), of reconstructions (what the decoder can do at best) and of real pictures: training
+    pictures against test pictures. Guided samples are beside it: right more often, and less varied.
+
     Args:
         network: in evaluation mode, on the CPU.
-        train: what the judge is trained on, with labels.
+        train: what the judge is trained on, with labels, and what samples may be copies of.
         test: as many samples are drawn as it has pictures (3,000 at most), with the same attributes.
+        judge: as `generative_judge` gives it; None trains one.
         judge_steps: of 64 pictures; None takes what the shipped data sets need.
         progress, cancel: as everywhere.
     """
     config = network.config
     steps = judge_steps or _JUDGE_STEPS[config.channels]
-    judge = train_judge(train, config.image_size, config.channels, steps, progress, cancel)
+    if judge is None:
+        judge = generative_judge(
+            train, config.image_size, config.channels, steps=steps, progress=progress, cancel=cancel
+        )
     progress(Progress(0, 0, "Drawing and judging samples"))
     real, labels = _pictures(test)
-    others, _ = _pictures(train, len(real))
+    showing = _showing(test, labels)
+    known, known_labels = _all_pictures(train)
     with torch.random.fork_rng(devices=[]), torch.inference_mode():
-        torch.manual_seed(_SEED)
+        torch.manual_seed(SEED)
         style = torch.randn(len(real), config.latent_size)
-        by_flow = _in_chunks(lambda u, y: network.decode(network.style_to_latent(u, y), y), style, labels, cancel)
-        by_normal = _in_chunks(lambda u, y: network.decode(u, y), style, labels, cancel)
-        copies = _in_chunks(lambda x, y: network.decode(network.encode(x, y).mean, y), real, labels, cancel)
         open_labels = network.open_labels(len(real))
+        drawn = {
+            "samples": _in_chunks(lambda u, y: network.decode(network.style_to_latent(u, y), y), style, labels, cancel),
+            "plain": _in_chunks(network.decode, style, labels, cancel),
+            "guided": _in_chunks(
+                lambda u, y: network.decode(network.style_to_latent(u, y, guidance=_GUIDANCE), y), style, labels, cancel
+            ),
+            "copies": _in_chunks(lambda x, y: network.decode(network.encode(x, y).mean, y), real, labels, cancel),
+        }
         open_copies = _in_chunks(lambda x, y: network.decode(network.encode(x, y).mean, y), real, open_labels, cancel)
-    seen_real, values_real = judge_pictures(judge, real)
-    seen_train, _ = judge_pictures(judge, others)
-    seen_flow, values_flow = judge_pictures(judge, by_flow)
-    seen_normal, values_normal = judge_pictures(judge, by_normal)
-    likeness = precision_recall_density_coverage(seen_real, seen_flow)
-    mse, open_mse = _mse(copies, real), _mse(open_copies, real)
+        pool = _sample_pool(network, known_labels, cancel)
+    seen = {"real": judge_pictures(judge, real), "train": judge_pictures(judge, known)}
+    seen |= {name: judge_pictures(judge, pictures) for name, pictures in drawn.items()}
     where, what = f"{test.name} test, {len(real)} pictures", _accuracy_word(test)
 
     def figure(label: str, value: float, unit: str = "") -> Figure:
         return Figure(name=label, value=round(value, 5), unit=unit, data=where)
 
+    mse, open_mse = _mse(drawn["copies"], real), _mse(open_copies, real)
+    features = {name: one for name, (one, _) in seen.items()}
     return [
-        figure(f"{what} accuracy of samples", _accuracy(values_flow, labels)),
-        figure(f"{what} accuracy of real pictures (ceiling)", _accuracy(values_real, labels)),
-        figure(f"{what} accuracy with z from N(0, I)", _accuracy(values_normal, labels)),
-        *_per_attribute(test, values_flow, values_real, labels, figure),
-        figure("feature Fréchet distance of samples", frechet_distance(seen_real, seen_flow)),
-        figure("feature Fréchet distance, train against test (floor)", frechet_distance(seen_real, seen_train)),
-        figure("feature Fréchet distance with z from N(0, I)", frechet_distance(seen_real, seen_normal)),
-        *(figure(f"{key} of samples", value) for key, value in likeness._asdict().items()),
+        *(
+            figure(f"{what} accuracy {_OF[name]}", _accuracy(seen[name][1], labels, showing))
+            for name in ("samples", "real", "copies", "plain", "guided")
+        ),
+        *_per_attribute(test, seen, labels, showing, figure),
+        *_likeness(features, figure),
+        *(
+            figure(
+                f"sharpness {_OF[name]}, real pictures 1",
+                gradient_energy(_rounded(drawn[name])) / gradient_energy(real),
+            )
+            for name in ("samples", "copies", "plain", "guided")
+        ),
+        *_copied(drawn["samples"], real, known, features, figure, cancel),
+        *_useful(
+            test,
+            pool,
+            LabelledPictures(known, known_labels),
+            LabelledPictures(real, labels),
+            steps,
+            figure,
+            progress,
+            cancel,
+        ),
         figure("reconstruction MSE", mse),
         figure("reconstruction PSNR", _psnr(mse), "dB"),
         figure("reconstruction PSNR, attributes left open", _psnr(open_mse), "dB"),
     ]
 
 
-def _per_attribute(
-    data: DataSet, seen: Tensor, seen_real: Tensor, labels: Tensor, figure: Callable[[str, float], Figure]
+def _likeness(features: dict[str, Tensor], figure: _MakeFigure) -> list[Figure]:
+    """Distances and shares of samples in the judge's features, each beside floor, baseline and ceiling."""
+    real = features["real"]
+    rng = np.random.default_rng(SEED)
+    # As many training pictures as there are test pictures: a Fréchet distance depends on the number.
+    train = features["train"][np.sort(rng.permutation(len(features["train"]))[: len(real)])]
+    compared = {**features, "train": train}
+    order = ("samples", "train", "copies", "plain", "guided")
+    figures = [
+        figure(f"feature Fréchet distance{_BESIDE[name]}", frechet_distance(real, compared[name])) for name in order
+    ]
+    for name in order:
+        figures.append(figure(f"feature KID{_BESIDE[name]}", 1000 * kernel_distance(real, compared[name]), "/ 1000"))
+        if name in ("samples", "train"):
+            error = 1000 * kernel_distance_error(real, compared[name])
+            figures.append(figure(f"feature KID{_BESIDE[name]}, standard error", error, "/ 1000"))
+    shares = {name: precision_recall_density_coverage(real, compared[name])._asdict() for name in order}
+    return figures + [figure(f"{key}{_BESIDE[name]}", shares[name][key]) for key in Prdc._fields for name in order]
+
+
+def _copied(
+    samples: Tensor,
+    real: Tensor,
+    known: Tensor,
+    features: dict[str, Tensor],
+    figure: _MakeFigure,
+    cancel: CancelToken | None,
 ) -> list[Figure]:
-    """Accuracy of samples and of real pictures, attribute by attribute, where there are several."""
+    """Whether samples are copies of training pictures: distances to the nearest one, beside those of test pictures."""
+    flat = as_floats(known).flatten(1)
+    pairs = {
+        "pixels": (_nearest(samples.flatten(1), flat, cancel), _nearest(real.flatten(1), flat, cancel)),
+        "features": tuple(_nearest(features[name], features["train"], cancel) for name in ("samples", "real")),
+    }
+    figures = []
+    for space, (near, held_out) in pairs.items():
+        found = memorisation(near, held_out)
+        name = f"nearest training picture in {space}"
+        figures.append(figure(f"{name}: distance of samples, test pictures 1", found.ratio))
+        figures.append(figure(f"{name}: share of samples nearer than 99 % of test pictures", found.copies))
+    return figures
+
+
+def _nearest(queries: Tensor, references: Tensor, cancel: CancelToken | None) -> Tensor:
+    parts = []
+    for part in queries.split(4 * _CHUNK):
+        if cancel is not None:
+            cancel.raise_if_cancelled()
+        parts.append(nearest_distances(part, references))
+    return torch.cat(parts)
+
+
+def _useful(
+    data: DataSet,
+    pool: LabelledPictures,
+    known: LabelledPictures,
+    test: LabelledPictures,
+    steps: int,
+    figure: _MakeFigure,
+    progress: ProgressCallback,
+    cancel: CancelToken | None,
+) -> list[Figure]:
+    """What samples are worth as training pictures: instead of real ones (CAS), and beside a few of them.
+
+    There are fewer pictures than a judge is trained on, so that a share of its steps is enough.
+    """
+    sizes = tuple(len(attribute.values) for attribute in data.attributes)
+    if not sizes:
+        return []
+    rng = np.random.default_rng(SEED)
+    rows = torch.from_numpy(rng.permutation(len(known.images)))
+    as_many = LabelledPictures(known.images[rows[: len(pool.images)]], known.labels[rows[: len(pool.images)]])
+    count = min(len(rows), FEW_PER_VALUE * max(sizes))
+    few = LabelledPictures(known.images[rows[:count]], known.labels[rows[:count]])
+    message = "Training a classifier on samples only"
+    alone = classification_accuracy(pool, test, sizes, max(1, steps // 2), message, progress, cancel)
+    message = "Training a classifier on as many real pictures"
+    ceiling = classification_accuracy(as_many, test, sizes, max(1, steps // 2), message, progress, cancel)
+    gain = gain_by_samples(few, pool, test, sizes, max(1, steps // 4), progress, cancel)
+    number = f"{len(pool.images):,}"
+    figures = [
+        figure(f"CAS: accuracy on real pictures after training on {number} samples only", float(alone.mean())),
+        figure(f"CAS after training on {number} real pictures (ceiling)", float(ceiling.mean())),
+        figure(f"accuracy after training on {count} real pictures", float(gain.without.mean())),
+        figure(f"accuracy after training on {count} real pictures and samples", float(gain.with_samples.mean())),
+    ]
+    if len(sizes) > 1:
+        for attribute, value, best in zip(data.attributes, alone.tolist(), ceiling.tolist(), strict=True):
+            figures.append(figure(f"CAS of {attribute.name}", value))
+            figures.append(figure(f"CAS of {attribute.name} (ceiling)", best))
+    return figures
+
+
+def _sample_pool(network: ConditionalVAE, labels: Tensor, cancel: CancelToken | None) -> LabelledPictures:
+    """At most `POOL` samples, (N, C, S, S) uint8, with the attributes of training pictures."""
+    chosen = labels[torch.randperm(len(labels))[:POOL]]
+    style = torch.randn(len(chosen), network.config.latent_size)
+    parts = []
+    for u, y in zip(style.split(_CHUNK), chosen.split(_CHUNK), strict=True):
+        if cancel is not None:
+            cancel.raise_if_cancelled()
+        parts.append(_to_bytes(network.decode(network.style_to_latent(u, y), y)))
+    return LabelledPictures(torch.cat(parts), chosen)
+
+
+def _per_attribute(
+    data: DataSet, seen: dict[str, tuple[Tensor, Tensor]], labels: Tensor, showing: Tensor, figure: _MakeFigure
+) -> list[Figure]:
+    """Accuracy of samples, reconstructions and real pictures, attribute by attribute, where there are several."""
     if len(data.attributes) < 2:
         return []
     figures = []
     for index, attribute in enumerate(data.attributes):
-        for values, word in ((seen, "samples"), (seen_real, "real pictures (ceiling)")):
-            right = (values[:, index] == labels[:, index]).double().mean()
-            figures.append(figure(f"{attribute.name} accuracy of {word}", float(right)))
+        one = slice(index, index + 1)
+        for name in ("samples", "real", "copies", "guided"):
+            right = _accuracy(seen[name][1][:, one], labels[:, one], showing[:, one])
+            figures.append(figure(f"{attribute.name} accuracy {_OF[name]}", right))
     return figures
 
 
@@ -175,8 +356,9 @@ def _accuracy_word(data: DataSet) -> str:
     return "class" if len(data.attributes) == 1 else "mean attribute"
 
 
-def _accuracy(seen: Tensor, labels: Tensor) -> float:
-    return float((seen == labels).double().mean())
+def _accuracy(seen: Tensor, labels: Tensor, showing: Tensor) -> float:
+    """Share of right values among the labels that pictures show; all arguments (N, A)."""
+    return float((seen == labels)[showing].double().mean())
 
 
 def measure_autoencoder(
@@ -223,7 +405,7 @@ def pca_reconstruction(train: Tensor, test: Tensor, components: int) -> Tensor:
     mean = flat.mean(0)
     components = min(components, *flat.shape)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_SEED)
+        torch.manual_seed(SEED)
         spare = min(components + 16, *flat.shape)
         _, _, directions = torch.svd_lowrank(flat - mean, q=spare, niter=4)
     directions = directions[:, :components]
@@ -233,10 +415,40 @@ def pca_reconstruction(train: Tensor, test: Tensor, components: int) -> Tensor:
 
 def _pictures(data: DataSet, most: int = MOST_PICTURES) -> tuple[Tensor, Tensor]:
     """At most `most` pictures (N, C, S, S), a seeded choice, and their labels (N, A)."""
-    rng = np.random.default_rng(_SEED)
-    batch = data.batch(np.sort(rng.permutation(len(data))[:most]), rng, augment=False)
+    batch = data.batch(_chosen(data, most), np.random.default_rng(SEED), augment=False)
     labels = batch.labels if batch.labels is not None else torch.zeros(len(batch.images), 0, dtype=torch.int64)
     return batch.images, labels
+
+
+def _chosen(data: DataSet, most: int) -> np.ndarray:
+    return np.sort(np.random.default_rng(SEED).permutation(len(data))[:most])
+
+
+def _showing(data: DataSet, labels: Tensor) -> Tensor:
+    """Which labels of `_pictures` the pictures show, (N, A) bool."""
+    if data.hidden is None:
+        return torch.ones_like(labels, dtype=torch.bool)
+    return ~data.hidden[torch.from_numpy(_chosen(data, MOST_PICTURES))]
+
+
+def _all_pictures(data: DataSet) -> tuple[Tensor, Tensor]:
+    """All pictures (N, C, S, S), uint8 to save memory, and their labels (N, A)."""
+    rng = np.random.default_rng(SEED)
+    images, labels = [], []
+    for start in range(0, len(data), 4 * _CHUNK):
+        batch = data.batch(np.arange(start, min(start + 4 * _CHUNK, len(data))), rng, augment=False)
+        images.append(_to_bytes(batch.images))
+        labels.append(torch.zeros(len(batch.images), 0, dtype=torch.int64) if batch.labels is None else batch.labels)
+    return torch.cat(images), torch.cat(labels)
+
+
+def _to_bytes(images: Tensor) -> Tensor:
+    return (images.clamp(0, 1) * 255).round().byte()
+
+
+def _rounded(images: Tensor) -> Tensor:
+    """Values in 0..1 after rounding to 8 bits, as a user gets them."""
+    return (images * 255).round() / 255
 
 
 def _in_chunks(
@@ -252,7 +464,7 @@ def _in_chunks(
 
 def _mse(copies: Tensor, real: Tensor) -> float:
     """Mean squared error of values in 0..1, after rounding to 8 bits as a user gets them."""
-    return float(((copies * 255).round() / 255 - real).double().square().mean())
+    return float((_rounded(copies) - real).double().square().mean())
 
 
 def _psnr(mse: float) -> float:

@@ -407,8 +407,7 @@ class Gallery:
                 except LatentStudioError as error:
                     skipped.append((place.file, changed, error.problem))
             with _writing(index):
-                # Another program may have written the same rows meanwhile, and moved their files since.
-                _insert(index, rows, "OR IGNORE")
+                _insert(index, rows)
                 index.executemany("DELETE FROM skipped WHERE file = ?", [(row["file"],) for row in rows])
                 index.executemany("INSERT OR REPLACE INTO skipped VALUES (?, ?, ?)", skipped)
 
@@ -598,9 +597,10 @@ def _rows(index: sqlite3.Connection, column: str, wanted: Sequence[Any]) -> list
     return found
 
 
-def _insert(index: sqlite3.Connection, rows: Iterable[Mapping[str, Any]], conflict: str = "OR REPLACE") -> None:
+def _insert(index: sqlite3.Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Add rows. Another program may have added the same ones meanwhile, and moved their files since: its rows stay."""
     marks = ",".join("?" * len(_COLUMNS))
-    sql = f"INSERT {conflict} INTO pictures ({','.join(_COLUMNS)}) VALUES ({marks})"  # noqa: S608 - own text
+    sql = f"INSERT OR IGNORE INTO pictures ({','.join(_COLUMNS)}) VALUES ({marks})"  # noqa: S608 - own text
     index.executemany(sql, [tuple(row[name] for name in _COLUMNS) for row in rows])
 
 

@@ -15,10 +15,8 @@ from engine.errors import ModelError, UsageError
 from engine.generation.generator import to_pixels
 from engine.generation.pictures import picture_tensor
 from engine.image import Picture
-from engine.latent.spaces import AutoencoderSpaces, SpaceMaps, VaeSpaces
-from engine.models.autoencoder import Autoencoder
+from engine.latent.spaces import space_maps
 from engine.models.card import Attribute, ModelCard
-from engine.models.conditional_vae import ConditionalVAE
 from engine.models.registry import load_model
 from engine.models.store import Model
 
@@ -62,15 +60,7 @@ class LatentExplorer:
     def __init__(self, model: Model) -> None:
         self.card: ModelCard = model.card
         self.device = model.device
-        if isinstance(model.network, ConditionalVAE):
-            self._maps: SpaceMaps = VaeSpaces(model.network, model.card)
-        elif isinstance(model.network, Autoencoder):
-            self._maps = AutoencoderSpaces(model.network)
-        else:
-            raise ModelError(
-                f"The model {model.card.name} is of family {model.card.family} and has no latent space to explore.",
-                "Choose a generative model or an autoencoder.",
-            )
+        self._maps = space_maps(model)
         config = model.network.config
         if len(model.card.latent_dimensions) != config.latent_size:
             raise ModelError(
@@ -168,15 +158,19 @@ class LatentExplorer:
         values = self._maps.from_raw(space, raw, choice)
         return self._values(values), to_pixels(image)[0]
 
-    @torch.inference_mode()
     def convert(self, values: np.ndarray, source: str, target: str, choice: Mapping[str, str]) -> np.ndarray:
         """The same point, (D,) float32, in another space."""
+        return self.convert_many(np.asarray(values)[None], source, target, choice)[0]
+
+    @torch.inference_mode()
+    def convert_many(self, values: np.ndarray, source: str, target: str, choice: Mapping[str, str]) -> np.ndarray:
+        """The same points, (N, D) float32, in another space."""
         self._check_space(source)
         self._check_space(target)
-        points = self._points(np.asarray(values)[None])
-        if source == target:
-            return self._values(points)
-        return self._values(self._maps.from_raw(target, self._maps.to_raw(source, points, choice), choice))
+        points = self._points(values)
+        if source != target:
+            points = self._maps.from_raw(target, self._maps.to_raw(source, points, choice), choice)
+        return points.float().cpu().numpy().copy()
 
     @torch.inference_mode()
     def off_data(self, values: np.ndarray, choice: Mapping[str, str]) -> float:

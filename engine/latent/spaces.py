@@ -8,12 +8,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from engine.errors import UsageError
+from engine.errors import ModelError, UsageError
 from engine.generation.choice import label_numbers
 from engine.generation.generator import label_tensor
 from engine.models.autoencoder import Autoencoder
 from engine.models.card import Attribute, ModelCard
 from engine.models.conditional_vae import ConditionalVAE
+from engine.models.store import Model
 
 
 class SpaceMaps(Protocol):
@@ -48,6 +49,18 @@ class SpaceMaps(Protocol):
 
     def decode(self, raw: Tensor, choice: Mapping[str, str]) -> Tensor:
         """Raw points as pictures (N, C, H, W), about 0..1."""
+        ...
+
+    def posterior(self, images: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Pictures (N, C, H, W) in 0..1, each with its own attributes (N, A) or None for all left open, as raw points.
+
+        Returns:
+            means (N, D), and log variances (N, D), or None where the model gives points without a spread.
+        """
+        ...
+
+    def reconstruct(self, raw: Tensor, labels: Tensor | None) -> Tensor:
+        """Raw points (N, D) as pictures (N, C, H, W), with attributes as in `posterior`."""
         ...
 
     def distance(self, raw: Tensor, choice: Mapping[str, str]) -> Tensor:
@@ -94,6 +107,13 @@ class VaeSpaces:
     def decode(self, raw: Tensor, choice: Mapping[str, str]) -> Tensor:
         return self._network.decode(raw, self._labels(choice, len(raw)))
 
+    def posterior(self, images: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        found = self._network.encode(images, self._network.open_labels(len(images)) if labels is None else labels)
+        return found.mean, found.log_variance
+
+    def reconstruct(self, raw: Tensor, labels: Tensor | None) -> Tensor:
+        return self._network.decode(raw, self._network.open_labels(len(raw)) if labels is None else labels)
+
     def distance(self, raw: Tensor, choice: Mapping[str, str]) -> Tensor:
         return self._network.style_distance(raw, self._labels(choice, len(raw)))
 
@@ -137,11 +157,29 @@ class AutoencoderSpaces:
     def decode(self, raw: Tensor, choice: Mapping[str, str]) -> Tensor:
         return self._network.decode(raw)
 
+    def posterior(self, images: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        return self._network.encode(images), None
+
+    def reconstruct(self, raw: Tensor, labels: Tensor | None) -> Tensor:
+        return self._network.decode(raw)
+
     def distance(self, raw: Tensor, choice: Mapping[str, str]) -> Tensor:
         return self._network.distance(raw)
 
     def distance_limit(self) -> float:
         return float(self._network.distance_limit)
+
+
+def space_maps(model: Model) -> SpaceMaps:
+    """The adapter of a model's family. Raises `ModelError` for families without a latent space to explore."""
+    if isinstance(model.network, ConditionalVAE):
+        return VaeSpaces(model.network, model.card)
+    if isinstance(model.network, Autoencoder):
+        return AutoencoderSpaces(model.network)
+    raise ModelError(
+        f"The model {model.card.name} is of family {model.card.family} and has no latent space to explore.",
+        "Choose a generative model or an autoencoder.",
+    )
 
 
 def _refuse(choice: Mapping[str, str]) -> None:

@@ -64,6 +64,18 @@ class Convolution:
                 found.append(place)
         return found
 
+    def targets(self, place: int) -> list[int]:
+        """Output positions that read input position `place`, on an endless axis: the reverse of `sources`."""
+        if self.transposed:
+            start = place * self.stride - self.padding
+            return [start + tap * self.dilation for tap in range(self.kernel)]
+        found = []
+        for tap in range(self.kernel):
+            output, rest = divmod(place + self.padding - tap * self.dilation, self.stride)
+            if rest == 0:
+                found.append(output)
+        return found
+
     def parameters(self, dimensions: int = 2) -> int:
         """Weights and biases: kernel^dimensions in_channels out_channels / groups, plus out_channels with a bias."""
         weights = self.kernel**dimensions * self.in_channels * self.out_channels // self.groups

@@ -9,18 +9,28 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
+from engine.losses.adversarial import (
+    balanced_weight,
+    hinge_discriminator_loss,
+    hinge_generator_loss,
+    r1_penalty,
+)
 from engine.losses.kl import kl_per_dimension, warm_up, with_free_bits
+from engine.losses.perceptual import perceptual_distance
 from engine.losses.reconstruction import Likelihood, psnr_from_mse, reconstruction_nll
 from engine.models.card import LatentDimension, ModelCard
 from engine.models.latent_flow import Guidance, LatentFlow
 from engine.models.latent_statistics import principal_moves, quantiles
 from engine.models.network import Batch, Network, TrainingMoment
 from engine.models.picture_networks import PictureDecoder, PictureEncoder, stem_size
+from engine.models.polish import Polish
 
 LOG_VARIANCE_RANGE = (-10.0, 6.0)
 _JACOBIAN_STYLES = 24
 _FLOW_DRAWS = 8
 _INVERTED = 1024
+_R1_EVERY = 16
+_ADVERSARIAL_START = 0.1  # share of the polish over which the discriminator's say grows: it knows nothing at first
 
 Width = Annotated[int, Field(ge=8, le=1024)]
 
@@ -46,6 +56,10 @@ class ConditionalVaeConfig(BaseModel):
             attribute that is left open.
         flow_width, flow_layers: of the flow's residual network.
         flow_steps: midpoint steps from style to latent.
+        polish_perceptual: pull of the perceptual distance in a stage "polish", beside the likelihood's pull of 1.
+        polish_recognition: pull of that classifier's opinion on the attributes asked for.
+        polish_adversarial: pull of the discriminator.
+        polish_r1: gamma, the weight of the penalty on the discriminator's gradient.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -66,6 +80,10 @@ class ConditionalVaeConfig(BaseModel):
     flow_width: int = Field(default=256, ge=8, le=4096)
     flow_layers: int = Field(default=3, ge=1, le=32)
     flow_steps: int = Field(default=8, ge=1, le=256)
+    polish_perceptual: float = Field(default=0.5, ge=0, le=100)
+    polish_recognition: float = Field(default=0.2, ge=0, le=100)
+    polish_adversarial: float = Field(default=0.5, ge=0, le=100)
+    polish_r1: float = Field(default=1.0, ge=0, le=1000)
 
     @model_validator(mode="after")
     def _halves_evenly(self) -> Self:
@@ -128,6 +146,7 @@ class ConditionalVAE(Network[ConditionalVaeConfig]):
                 "field": LatentFlow(size, embedding, config.flow_width, config.flow_layers),
             }
         )
+        self.polish: Polish | None = None  # there only while a stage trains with it
         self.register_buffer("rotation", torch.eye(size))
         self.register_buffer("style_visibility", torch.ones(size))
         self.register_buffer("style_limit", torch.tensor(float(size) ** 0.5 * 1.5))
@@ -232,9 +251,19 @@ class ConditionalVAE(Network[ConditionalVaeConfig]):
     # --- training ---------------------------------------------------------------------------------------------------
 
     def training_loss(self, batch: Batch, moment: TrainingMoment) -> dict[str, Tensor]:
-        """Stage "flow" trains the flow on latents of the frozen VAE; any other stage trains the VAE."""
+        """What the stage's name says; any other name than these three trains the VAE.
+
+        "flow" trains the flow on latents of the frozen VAE, "features" a classifier of real pictures, and "polish" the
+        decoder against that classifier's features and a discriminator. The encoder stands still in a polish, so that a
+        flow trained before it stays right.
+        """
         if moment.stage == "flow":
             return self._flow_loss(batch, _FLOW_DRAWS)
+        if moment.stage == "features":
+            features = self._polish().features
+            return {"loss": features.recognition_loss(features(batch.images), self._labels(batch))}
+        if moment.stage == "polish":
+            return self._polish_loss(batch, moment)
         return self._vae_loss(batch, warm_up(moment.fraction, self.config.warm_up, self.config.kl_start))
 
     def validation_figures(self, batch: Batch) -> dict[str, Tensor]:
@@ -252,6 +281,63 @@ class ConditionalVAE(Network[ConditionalVaeConfig]):
         loss = nll + beta * with_free_bits(kl, self.config.free_bits) / values
         mse = (prediction.detach() - batch.images).square().mean()
         return {"loss": loss, "nll": nll.detach(), "kl": kl.detach().sum(1).mean(), "psnr": psnr_from_mse(mse)}
+
+    def enter_stage(self, stage: str) -> None:
+        """Bring the parts that polish a decoder for the stages "features" and "polish", and drop them after those."""
+        if stage not in ("features", "polish"):
+            self.polish = None
+        elif self.polish is None:
+            made = Polish(self.config.channels, self.config.attribute_sizes)
+            self.polish = made.to(device=self.rotation.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def _polish(self) -> Polish:
+        assert self.polish is not None, "enter_stage comes first"
+        return self.polish
+
+    def _polish_loss(self, batch: Batch, moment: TrainingMoment) -> dict[str, Tensor]:
+        """Decoder and discriminator in one step, each beside the other as it stands.
+
+        The losses are taken at the decoded picture. There each gets a weight that makes it pull as hard as the
+        likelihood does, times its share in the config; the decoder then sees one joint gradient.
+        """
+        polish, config, real = self._polish(), self.config, batch.images
+        with torch.no_grad():
+            labels = self.hide_labels(self._labels(batch))
+            z = self.encode(real, labels).draw()
+            real_maps = polish.features(real)
+        fake = self.decode(z, labels).float()
+        seen = fake.detach().requires_grad_(True)
+        nll = reconstruction_nll(seen, real, config.likelihood)
+        maps = polish.features(seen)
+        perceptual = perceptual_distance(maps, real_maps)
+        recognition = polish.features.recognition_loss(maps, labels)
+        adversarial = hinge_generator_loss(polish.discriminator(seen))
+        (anchor,) = torch.autograd.grad(nll, seen)
+        pull = anchor
+        start = min(1.0, moment.fraction / _ADVERSARIAL_START)
+        for share, term in (
+            (config.polish_perceptual, perceptual),
+            # What is recognised already needs no pull, however small its gradient.
+            (config.polish_recognition * recognition.detach().clamp(max=1), recognition),
+            (config.polish_adversarial * start, adversarial),
+        ):
+            (gradient,) = torch.autograd.grad(term, seen, retain_graph=True)
+            pull = pull + share * balanced_weight(anchor, gradient) * gradient
+        discriminator = hinge_discriminator_loss(polish.discriminator(real), polish.discriminator(seen.detach()))
+        joint = (fake * pull).sum()
+        # Its value says nothing, only its gradient does.
+        loss = nll.detach() + joint - joint.detach() + discriminator
+        if config.polish_r1 and moment.step % _R1_EVERY == 0:
+            loss = loss + 0.5 * config.polish_r1 * _R1_EVERY * r1_penalty(polish.discriminator, real)
+        return {
+            "loss": loss,
+            "nll": nll.detach(),
+            "perceptual": perceptual.detach(),
+            "recognition": recognition.detach(),
+            "adversarial": adversarial.detach(),
+            "discriminator": discriminator.detach(),
+            "psnr": psnr_from_mse((fake.detach() - real).square().mean()),
+        }
 
     def _flow_loss(self, batch: Batch, draws: int) -> dict[str, Tensor]:
         with torch.no_grad():

@@ -77,6 +77,13 @@ class Network(nn.Module, ABC, Generic[ConfigT]):
     def training_loss(self, batch: Batch, moment: TrainingMoment) -> dict[str, Tensor]:
         """Loss terms as scalar tensors. "loss" is what is minimised; the others are logged."""
 
+    def enter_stage(self, stage: str) -> None:
+        """Called before a stage of that name begins, and with "" before `finish`; in the order of the recipe.
+
+        Here parts come and go that only one stage trains with; they are checkpointed with it but never saved in a
+        model. Drawn weights may use torch's generator, which the trainer seeds.
+        """
+
     def validation_figures(self, batch: Batch) -> dict[str, Tensor]:
         """Scalar figures on held-out data, averaged by the trainer over batches; "loss" among them. No gradients."""
         return self.training_loss(batch, TrainingMoment("validation", 1, 1))

@@ -26,19 +26,31 @@ class RunState:
         stage: index of the current stage.
         step: steps done in it.
         recipe: TOML of the recipe, to notice when another one is resumed by mistake.
+        least_psnr: dB below which the validation PSNR ends the stage, where the stage has such a limit.
     """
 
     stage: int
     step: int
     recipe: str
+    least_psnr: float | None = None
 
 
 def save_checkpoint(
-    folder: Path, state: RunState, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer
+    folder: Path,
+    state: RunState,
+    network: nn.Module,
+    average: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    kept: dict[str, Tensor] | None = None,
 ) -> None:
-    """Write the checkpoint of a run atomically. Random numbers need no state: they derive from seed, stage and step."""
+    """Write the checkpoint of a run atomically. Random numbers need no state: they derive from seed, stage and step.
+
+    Args:
+        kept: averaged weights that a stage with a limit falls back to.
+    """
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"average.{name}": value for name, value in average.state_dict().items()}
+    tensors |= {f"kept.{name}": value for name, value in (kept or {}).items()}
     for index, values in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in values.items()}
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
@@ -57,9 +69,18 @@ def read_state(folder: Path) -> RunState | None:
         raise TrainingError(f"{path} is no checkpoint ({error}).", "Delete it or start without resuming.") from error
 
 
-def restore(folder: Path, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Load the checkpoint in `folder` into network, averaged weights and optimiser. Raises `TrainingError`."""
-    parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimizer": {}}
+def restore(
+    folder: Path, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer
+) -> dict[str, Tensor] | None:
+    """Load the checkpoint in `folder` into network, averaged weights and optimiser.
+
+    Returns:
+        The averaged weights that a stage with a limit falls back to, if it has any.
+
+    Raises:
+        TrainingError: it belongs to another network.
+    """
+    parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimizer": {}, "kept": {}}
     with safe_open(folder / CHECKPOINT_NAME, framework="pt") as file:
         for name in file.keys():  # noqa: SIM118
             part, _, rest = name.partition(".")
@@ -75,3 +96,4 @@ def restore(folder: Path, network: nn.Module, average: nn.Module, optimizer: tor
         index, _, key = name.partition(".")
         state.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    return parts["kept"] or None

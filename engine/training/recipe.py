@@ -32,6 +32,8 @@ class Stage(_Section):
             85 %) or "constant".
         crop: overrides the data's random crop in this stage, in pixels.
         parameters: prefixes of the parameters that learn; all when empty.
+        largest_psnr_fall: dB that the validation PSNR may lose in this stage. Beyond it the stage ends, and the weights
+            of its last validation within that limit are kept.
     """
 
     name: str = "main"
@@ -42,6 +44,7 @@ class Stage(_Section):
     warmup_steps: int = Field(default=0, ge=0)
     crop: int | None = Field(default=None, ge=16)
     parameters: tuple[str, ...] = ()
+    largest_psnr_fall: float | None = Field(default=None, gt=0)
 
 
 class TrainingSettings(_Section):

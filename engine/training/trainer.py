@@ -120,6 +120,9 @@ class _Run:
         if not len(self.data):
             raise TrainingError(f"The data set {recipe.data.set} holds no pictures.", "Choose another folder.")
         self.steps_before = 0
+        # Of a stage with a limit: the PSNR that ends it, and the averaged weights it then falls back to.
+        self.least_psnr: float | None = None
+        self.kept: dict[str, Tensor] | None = None
 
     def go(self, resume: bool) -> Path | None:
         start = self._resume_point() if resume else None
@@ -136,12 +139,21 @@ class _Run:
         )
         for index, stage in enumerate(self.recipe.stages):
             self.steps_before = self._global_step(index, 0)
+            self._enter(stage.name, index)
             if start is not None and index < start.stage:
                 continue
             first = start.step if start is not None and start.stage == index else 0
             if not self._stage(index, stage, first, restored=start is not None and start.stage == index):
                 return None
+        self._enter("", len(self.recipe.stages))
         return self._finish()
+
+    def _enter(self, stage: str, index: int) -> None:
+        """Let the network and its average change their parts for a stage, both in the same way."""
+        for network in (self.network, self.average):
+            torch.manual_seed(self._seed(index))
+            network.enter_stage(stage)
+        self.average.eval().requires_grad_(False)
 
     def _stage(self, index: int, stage: Stage, first: int, restored: bool) -> bool:
         """Run one stage from step `first`; False when the run was stopped."""
@@ -153,8 +165,13 @@ class _Run:
             self.network.load_state_dict(self.average.state_dict())
         _choose_parameters(self.network, stage)
         optimizer = _optimizer(self.network, self.recipe)
+        self.kept, self.least_psnr = None, None
         if restored:
-            restore(self.folder, self.network, self.average, optimizer)
+            self.kept = restore(self.folder, self.network, self.average, optimizer)
+            state = read_state(self.folder)
+            self.least_psnr = state.least_psnr if state is not None else None
+        elif stage.largest_psnr_fall is not None:
+            self._set_limit(stage, stage.largest_psnr_fall)
         module = self.world.wrap(_LossModule(self.network))
         settings = self.recipe.training
         bad_steps = 0
@@ -185,7 +202,9 @@ class _Run:
                 if done % LOG_EVERY == 0 or done == stage.steps:
                     figures = {name: self.world.mean(value.detach().float()).item() for name, value in losses.items()}
                     self._event("step", **self._where(done), stage=stage.name, learning_rate=rate, **_finite(figures))
-                self._periodic(index, stage, done, optimizer)
+                within = self._periodic(index, stage, done, optimizer)
+                if not within:
+                    break
                 if self.world.any(self.cancel.cancelled or (self.folder / STOP_FILE).exists()):
                     self._checkpoint(index, done, optimizer)
                     self._event("stopped", **self._where(done))
@@ -193,15 +212,43 @@ class _Run:
         self._checkpoint(index, stage.steps, optimizer)
         return True
 
-    def _periodic(self, index: int, stage: Stage, done: int, optimizer: torch.optim.Optimizer) -> None:
+    def _periodic(self, index: int, stage: Stage, done: int, optimizer: torch.optim.Optimizer) -> bool:
+        """What is due after `done` steps of a stage; False when the stage went beyond its limit and must end."""
         settings = self.recipe.training
         last = done == stage.steps
         if done % settings.validate_every == 0 or last:
-            self._event("validation", **self._where(done), stage=stage.name, **_finite(self._validate()))
+            figures = self._validate()
+            self._event("validation", **self._where(done), stage=stage.name, **_finite(figures))
+            if not self._within_limit(figures, done):
+                return False
         if done % settings.preview_every == 0 or last:
             self._preview(done)
         if done % settings.checkpoint_every == 0 and not last:
             self._checkpoint(index, done, optimizer)
+        return True
+
+    def _set_limit(self, stage: Stage, fall: float) -> None:
+        """Measure from where the PSNR may fall in this stage, and keep the weights that it begins with."""
+        figures = self._validate()
+        if "psnr" not in figures:
+            raise TrainingError(
+                f"Stage {stage.name!r} limits the fall of the PSNR, but the validation gives none.",
+                "Add a validation part, or take largest_psnr_fall out.",
+            )
+        self.least_psnr = figures["psnr"] - fall
+        self.kept = _copy_of(self.average)
+
+    def _within_limit(self, figures: dict[str, float], done: int) -> bool:
+        """Keep the weights that were just measured, or fall back to those kept before."""
+        if self.least_psnr is None or self.kept is None:
+            return True
+        # A PSNR that is not a number is no better than one that is too low.
+        if not self.world.any(not figures["psnr"] >= self.least_psnr):
+            self.kept = _copy_of(self.average)
+            return True
+        self.average.load_state_dict(self.kept)
+        self._event("limit", **self._where(done), **_finite({"psnr": figures["psnr"], "least_psnr": self.least_psnr}))
+        return False
 
     def _validate(self) -> dict[str, float]:
         """Figures of the averaged weights over the validation pictures (at most `VALIDATION_BATCHES` batches)."""
@@ -287,8 +334,8 @@ class _Run:
     def _checkpoint(self, index: int, done: int, optimizer: torch.optim.Optimizer) -> None:
         if self.log is None:
             return
-        state = RunState(index, done, to_toml(self.recipe))
-        save_checkpoint(self.folder, state, self.network, self.average, optimizer)
+        state = RunState(index, done, to_toml(self.recipe), self.least_psnr)
+        save_checkpoint(self.folder, state, self.network, self.average, optimizer, self.kept)
         self._event("checkpoint", **self._where(done))
 
     def _where(self, done: int) -> dict[str, int]:
@@ -307,6 +354,10 @@ class _Run:
     def _event(self, event: str, **fields: object) -> None:
         if self.log is not None:
             self.log.write(event, **fields)
+
+
+def _copy_of(network: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}
 
 
 def _same_recipe(text: str, recipe: Recipe) -> bool:

@@ -15,10 +15,12 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from engine.batch.journal import Record, journal_path, unfinished
 from engine.batch.plan import Row, list_rows
 from engine.batch.reports import FINISHED, RowReport, Totals
-from engine.batch.settings import FORMATS, LOSSLESS_FORMATS, OURS, BatchSettings
+from engine.batch.settings import FORMATS, LOSSLESS_FORMATS, BatchSettings
 from engine.compression.settings import Target, TargetKind
 from engine.errors import LatentStudioError
 from engine.progress import CancelToken, ProgressCallback
+from gui.controllers.compress_settings import CODEC_NAMES, SharedSettings, SideSettings
+from gui.controllers.wording import target_in_words
 from gui.services.jobs import remaining_text
 
 if TYPE_CHECKING:
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
     from gui.services.jobs import Job
 
 SETTINGS_KEY = "batch"
-# What a batch aims at, with the value that a new choice of it begins with. "page" is the quality of the page.
-AIMS = {"page": 50.0, "quality": 75.0, "size": 200.0, "bpp": 1.0, "psnr": 38.0, "ms-ssim": 0.98}
+# In place of a format: side B of the page as it is set.
+PAGE = "page"
+# What a batch aims at, with the value that a new choice of it begins with.
+AIMS = {"quality": 75.0, "size": 200.0, "bpp": 1.0, "psnr": 38.0, "ms-ssim": 0.98}
 # Milliseconds between two looks at what workers have told; whatever they tell, the window is not asked more often.
 LOOK_INTERVAL = 100
 # Rows that are put into the table at one look, so that the window goes on answering.
@@ -37,11 +41,68 @@ MOST_AT_ONCE = 1000
 
 @dataclass(frozen=True)
 class BatchOrder:
-    """What the page adds: quality 0..100 of our codec, its model's registry name (None = default), metadata kept."""
+    """How the page compresses: what its side B is set to, and what holds for both sides. Of the latter a batch takes
+    all but crop and focus, which belong to one photo."""
 
-    quality: float = 50.0
-    model: str | None = None
-    keep_metadata: bool = True
+    side: SideSettings = SideSettings()  # noqa: RUF009 - frozen
+    shared: SharedSettings = SharedSettings()  # noqa: RUF009 - frozen
+
+    def summary(self, codec: bool) -> str:
+        """In words; `codec`: with what the side is set to."""
+        side, shared = self._own_side, self.shared
+        parts = []
+        if codec:
+            parts.append(CODEC_NAMES[side.codec])
+            if side.target is not None:
+                parts.append(f"to {target_in_words(side.target)}")
+            else:
+                parts.append("lossless" if side.exact else f"quality {side.quality:g}")
+            if side.effort is not None:
+                parts.append(f"effort {side.effort}")
+        if shared.longest_side is not None:
+            parts.append(f"at most {shared.longest_side:,} pixels a side")
+        elif any(shared.size):
+            parts.append("resized")
+        parts.append("metadata kept" if shared.keep_metadata else "no metadata")
+        if shared.keep_metadata and shared.keep_place:
+            parts.append("place kept")
+        if not shared.keep_profile:
+            parts.append("sRGB")
+        return ", ".join(parts)
+
+    def settings(self) -> BatchSettings:
+        """The settings of a batch that does what the page does. Raises `UsageError` for what makes no sense."""
+        side = self._own_side
+        return replace(
+            self.shared_settings(side.codec),
+            quality=side.quality,
+            target=side.target,
+            model=side.model,
+            effort=side.effort,
+            subsampling=side.subsampling,
+            lossless=side.lossless,
+        )
+
+    def shared_settings(self, format: str) -> BatchSettings:
+        """The settings of a batch in a format of its own."""
+        from engine.compression.preparation import Preparation
+
+        shared = self.shared
+        longest, width, height, percent = shared.size
+        return BatchSettings(
+            format=format,
+            keep_metadata=shared.keep_metadata,
+            keep_place=shared.keep_place,
+            keep_profile=shared.keep_profile,
+            preparation=Preparation(None, width, height, shared.resample, longest, percent)
+            if any(shared.size)
+            else None,
+        )
+
+    @property
+    def _own_side(self) -> SideSettings:
+        """Side B, as far as it makes files and follows nothing but itself."""
+        return replace(self.side, same_size=False) if self.side.makes_file else SideSettings()
 
 
 @dataclass(frozen=True)
@@ -75,37 +136,32 @@ class BatchChoice:
     """What the person chose for the batch.
 
     Attributes:
-        format: one of `FORMATS`.
-        aim: one of `AIMS`.
+        format: `PAGE` or one of `FORMATS`.
+        aim: one of `AIMS`; without effect for `PAGE`.
         value: what is aimed at: a quality, kB, bits per pixel, dB, or 0..1.
         suffix: put between names and endings.
         skip_gain: percent; originals are copied where they would not become smaller by so much. Below 0: never.
         jobs: files at a time.
     """
 
-    format: str = OURS
-    aim: str = "page"
-    value: float = 50.0
+    format: str = PAGE
+    aim: str = "quality"
+    value: float = AIMS["quality"]
     suffix: str = ""
     skip_gain: float = -1.0
     jobs: int = 1
 
     def settings(self, order: BatchOrder, folder: Path | None) -> BatchSettings:
         """The batch's settings with what the page adds. Raises `UsageError` for what makes no sense."""
-        target = None
-        if self.aim not in ("page", "quality") and self.format not in LOSSLESS_FORMATS:
-            value = self.value * 1000 if self.aim == "size" else self.value
-            target = Target(cast(TargetKind, self.aim), value)
-        return BatchSettings(
-            format=self.format,
-            quality=self.value if self.aim == "quality" else order.quality,
-            target=target,
-            model=order.model if self.format == OURS else None,
-            keep_metadata=order.keep_metadata,
-            folder=folder,
-            suffix=self.suffix,
-            skip_gain=None if self.skip_gain < 0 else self.skip_gain,
-        )
+        gain = None if self.skip_gain < 0 else self.skip_gain
+        where = {"folder": folder, "suffix": self.suffix, "skip_gain": gain}
+        if self.format == PAGE:
+            return replace(order.settings(), **where)
+        wanted = order.shared_settings(self.format)
+        if self.aim == "quality" or self.format in LOSSLESS_FORMATS:
+            return replace(wanted, quality=self.value if self.aim == "quality" else wanted.quality, **where)
+        value = self.value * 1000 if self.aim == "size" else self.value
+        return replace(wanted, target=Target(cast(TargetKind, self.aim), value), **where)
 
 
 class BatchController(QObject):
@@ -136,7 +192,7 @@ class BatchController(QObject):
         self._suggested: Path | None = None
         self._choice = self._stored_choice()
         self._resumed: BatchSettings | None = None
-        self._order: BatchOrder | None = None
+        self._order = BatchOrder()
         self._job: Job | None = None
         self._pause: Pause | None = None
         self._listing: CancelToken | None = None
@@ -159,6 +215,14 @@ class BatchController(QObject):
     def target(self) -> Path | None:
         """The folder that results go to."""
         return self._target
+
+    @property
+    def order_words(self) -> str:
+        """What the page has a part in: all, or all but the format."""
+        if self._resumed is not None:
+            return "Goes on as it began"
+        codec = self._choice.format == PAGE
+        return f"{'As side B: ' if codec else ''}{self._order.summary(codec)}; crop and focus are left out"
 
     @property
     def choice(self) -> BatchChoice:
@@ -232,9 +296,6 @@ class BatchController(QObject):
     def set_choice(self, **changes: Any) -> None:
         """Change fields of the choice; a new format or aim brings the value it begins with."""
         wanted = replace(self._choice, **changes)
-        if wanted.format != OURS and wanted.aim == "page":
-            # The page's quality is on the scale of our codec.
-            wanted = replace(wanted, aim="quality", value=AIMS["quality"])
         if wanted.aim != self._choice.aim and "value" not in changes:
             wanted = replace(wanted, value=AIMS[wanted.aim])
         if wanted != self._choice:
@@ -254,14 +315,14 @@ class BatchController(QObject):
             self._stopped, self._resumed = "", None
             self._remember(None)
 
-    def start(self, order: BatchOrder | None = None, *, failed_only: bool = False) -> None:
-        """Work on every row that is not done.
+    def set_order(self, order: BatchOrder) -> None:
+        """The page is set like this now; a batch that is running goes on as it began."""
+        if order != self._order:
+            self._order = order
+            self.changed.emit()
 
-        Args:
-            order: quality, model and metadata choice of the page; those of the last start where None.
-            failed_only: leave out rows that nothing was tried with yet.
-        """
-        order = self._order = order or self._order
+    def start(self, *, failed_only: bool = False) -> None:
+        """Work on every row that is not done; `failed_only` leaves out rows that nothing was tried with yet."""
         chosen = [
             index
             for index, row in enumerate(self._rows)
@@ -270,12 +331,7 @@ class BatchController(QObject):
         if self.running or self._target is None or not chosen:
             return
         try:
-            if self._resumed is not None:
-                settings = self._resumed
-            elif order is not None:
-                settings = self._choice.settings(order, self._target)
-            else:
-                return
+            settings = self._resumed or self._choice.settings(self._order, self._target)
         except LatentStudioError as error:
             self._services.notices.error(error, "The batch cannot start")
             return
@@ -355,7 +411,7 @@ class BatchController(QObject):
         plain |= {field.name: stored[field.name] for field in fields(BatchChoice) if field.name in stored}
         try:
             choice = BatchChoice(**plain)
-            known = choice.format in FORMATS and choice.aim in AIMS and choice.jobs >= 1 and choice.value >= 0
+            known = choice.format in (PAGE, *FORMATS) and choice.aim in AIMS and choice.jobs >= 1 and choice.value >= 0
             if known and choice.skip_gain < 100 and isinstance(choice.suffix, str):
                 return choice
         except TypeError:  # an older version stored something else

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from engine.compression.settings import DEFAULT_MODEL, Target
 from gui.controllers.compress_lane import CompressLane, is_large
@@ -33,6 +33,7 @@ from gui.controllers.compress_settings import (
 )
 from gui.controllers.compress_work import (
     CompressedBytes,
+    FilePart,
     Judgement,
     OpenedFile,
     Part,
@@ -59,6 +60,7 @@ FILE = "file"
 # Results kept for going back at once: many of a small photo, the newest few of a large one.
 KEPT_PIXELS = 60_000_000
 FEWEST_KEPT = 2
+VIEW_RESTS_MILLISECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ class CompressState:
         source: the photo as opened; None while a compressed file is on show, or nothing.
         picture: the photo as both sides compress it: cropped, shrunk, in the colours that are kept.
         file: the compressed file on show, or None.
+        file_part: what is in view of a file that is not decoded as a whole yet, or None.
         settings: what is wanted.
         left, right: the sides.
         judgements: of results that are still at hand, as far as they are finished.
@@ -106,6 +109,7 @@ class CompressState:
     source: Picture | None = None
     picture: Picture | None = None
     file: OpenedFile | None = None
+    file_part: FilePart | None = None
     settings: PageSettings = field(default_factory=PageSettings)
     left: SideState = SideState()
     right: SideState = SideState()
@@ -173,6 +177,12 @@ class CompressController(QObject):
         self._judging = services.host.live(self)
         self._judged: Result | None = None  # what the newest request for a judgement is about
         self._kept: OrderedDict[Wish, Result] = OrderedDict()
+        self._visible: Callable[[], Crop | None] = lambda: None
+        self._in_view: Crop | None = None  # of a file that is being decoded; read on the engine thread
+        self._view_rest = QTimer(self)
+        self._view_rest.setSingleShot(True)
+        self._view_rest.setInterval(VIEW_RESTS_MILLISECONDS)
+        self._view_rest.timeout.connect(self._on_view_rests)
         self._lanes = {side: CompressLane(self._worker, services, self) for side in SIDES}
         for side, lane in self._lanes.items():
             lane.started.connect(self._judging.cancel)  # pictures go before figures
@@ -191,9 +201,16 @@ class CompressController(QObject):
         return self._state
 
     def show_first(self, visible: Callable[[], Crop | None]) -> None:
-        """Of large photos, compress first what `visible` says is in view, in pixels of the prepared picture."""
+        """Of large photos, compress first what `visible` says is in view, in pixels of the prepared picture; of large
+        files, decode it first."""
+        self._visible = visible
         for lane in self._lanes.values():
             lane.visible = visible
+
+    def view_moved(self) -> None:
+        """Something else is in view now: of a file that is being decoded, it comes next, once the view rests."""
+        if self._state.file is not None and not self._state.file.complete:
+            self._view_rest.start()
 
     def load_models(self) -> None:
         """Ask for the codec models at hand; they appear in `state.models`."""
@@ -374,8 +391,10 @@ class CompressController(QObject):
         if isinstance(found, CompressedBytes):
             self._judging.cancel()  # opening does not wait for it
             show = partial(self._post, self._on_preview, number)
+            show_part = partial(self._post, self._on_file_part, number)
             report = partial(self._post, self._on_decoding, number)
-            self._opening.request(partial(decode_file, found, show, report))
+            self._in_view = None
+            self._opening.request(partial(decode_file, found, show, lambda: self._in_view, show_part, report))
         else:
             self._show_picture(found)
 
@@ -391,6 +410,14 @@ class CompressController(QObject):
         if number == self._opens and self._opening.busy:
             self._show_nothing(title=file.path.name, file=file, opening=file.path.name)
             self.opened.emit()
+
+    @Slot()
+    def _on_view_rests(self) -> None:
+        self._in_view = self._visible()
+
+    def _on_file_part(self, number: int, part: FilePart) -> None:
+        if number == self._opens and self._opening.busy:
+            self._set(file_part=part)
 
     def _on_decoding(self, number: int, progress: Progress) -> None:
         if number == self._opens and self._opening.busy:
@@ -432,7 +459,7 @@ class CompressController(QObject):
         """Forget whatever belongs to a photo that is no longer on show."""
         self._preparations += 1
         self._forget_results()
-        empty = {"source": None, "picture": None, "file": None, "opening": ""}
+        empty = {"source": None, "picture": None, "file": None, "file_part": None, "opening": ""}
         self._set(left=SideState(), right=SideState(), judgements=(), **(empty | changes))
 
     def _forget_results(self) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import LimitError, PictureError, UsageError
+from engine.errors import DamagedFile, LimitError, PictureError, UsageError
 from gui.controllers.compress_settings import OURS, Crop, Focus, SharedSettings, SideSettings
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ FILE_SUFFIX = ".lsi"
 MAX_FILE_BYTES = 2**31
 # What of a large photo is compressed first: so much takes well under a second.
 MOST_PART_PIXELS = 400_000  # of a large file the preview is shown first from so many on as well
+# What of a large file is decoded first, if no more is in view: a window of 1280 x 800 takes about a second.
+MOST_VIEW_PIXELS = 1_500_000
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,14 @@ class OpenedFile:
     picture: Picture
     damaged_tiles: int
     complete: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class FilePart:
+    """What is in view of a compressed file, decoded while the whole is not: its box in the picture, and its pixels."""
+
+    box: Crop
+    picture: Picture
 
 
 @dataclass(frozen=True)
@@ -193,16 +203,44 @@ def read(path: Path) -> Picture | CompressedBytes:
 def decode_file(
     file: CompressedBytes,
     show: Callable[[OpenedFile], None],
+    in_view: Callable[[], Crop | None],
+    show_part: Callable[[FilePart], None],
     report: Callable[[Progress], None],
     token: CancelToken,
 ) -> OpenedFile:
-    """Decode what `read` found; the preview of a picture that takes its time is given to `show` before."""
+    """Decode what `read` found; of a picture that takes its time, first the preview and then what is in view.
+
+    Args:
+        show: is given the preview.
+        in_view: asked again and again: what else than before is in view is decoded before the rest.
+        show_part: is given what was in view.
+    """
     from engine.compression import decode, inspect
+    from engine.compression.container import Region
 
     header = inspect(file.data)
     if header.width * header.height > MOST_PART_PIXELS and (preview := _preview(header)) is not None:
         show(OpenedFile(file.path, file.data, header, preview, 0, complete=False))
-    decoded = decode(file.data, progress=report, cancel=token)
+    most = min(MOST_VIEW_PIXELS, header.width * header.height // 2)
+    seen: Crop | None = None
+
+    def look(progress: Progress) -> None:
+        """Called between groups and windows."""
+        nonlocal seen
+        report(progress)
+        box = in_view()
+        if box is None or box == seen or box.width * box.height > most:
+            return
+        if box.x + box.width > header.width or box.y + box.height > header.height:
+            return  # it is of what was on show before
+        seen = box
+        region = Region(box.x, box.y, box.width, box.height)
+        try:
+            show_part(FilePart(box, decode(file.data, region=region, cancel=token).picture))
+        except DamagedFile:
+            return  # nothing of it can be saved, which the whole picture will show
+
+    decoded = decode(file.data, progress=look, cancel=token)
     return OpenedFile(file.path, file.data, decoded.header, decoded.picture, len(decoded.damaged_tiles))
 
 

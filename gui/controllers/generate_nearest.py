@@ -14,9 +14,9 @@ from gui.controllers.generate_lane import GenerateLane
 
 if TYPE_CHECKING:
     import numpy as np
-    from engine.generation.neighbours import NearestPictures, Neighbour
 
     from engine.generation import Sample
+    from engine.generation.neighbours import NearestPictures, Neighbour
     from engine.models.card import ModelCard
     from gui.controllers.generate_controller import GenerateController
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.compression.settings import Target
 
 
 def bytes_exact(count: int) -> str:
@@ -46,3 +50,20 @@ def size_in_pixels(width: int, height: int) -> str:
     """ "768 × 512", with megapixels once they help: "6000 × 4000 (24.0 MP)"."""
     megapixels = width * height / 1e6
     return f"{width} × {height}" + (f" ({megapixels:.1f} MP)" if megapixels >= 1 else "")
+
+
+def target_in_words(target: Target) -> str:
+    """What a file is to reach: "200 kB", "1 bit per pixel", "38 dB", "MS-SSIM 0.98"."""
+    if target.kind == "size":
+        return bytes_short(round(target.value))
+    if target.kind == "bpp":
+        return f"{target.value:g} bit{'' if target.value == 1 else 's'} per pixel"
+    return f"{target.value:g} dB" if target.kind == "psnr" else f"MS-SSIM {target.value:g}"
+
+
+def count_short(count: int) -> str:
+    """A large number in three significant figures with a unit: "36,864", "398 M", "1.2 G"."""
+    for unit, size in (("G", 1e9), ("M", 1e6)):
+        if count >= 0.9995 * size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count:,}"

@@ -61,7 +61,7 @@ class CompressInspector(QWidget):
         self._sections = {side: Section("") for side in SIDES}
         self._curves_section = self._folded("Rate and distortion", lambda: self.curves_panel)
         self._photo_section = self._folded("Photo: crop, size, metadata", lambda: self.photo)
-        self._focus_section = self._folded("Focus: what gets more of the bits", lambda: self.focus_panel)
+        self._focus_section = self._folded("Focus: more bits for a part", lambda: self.focus_panel)
         self._focus_section.toggled.connect(self._on_focus_toggled)
         self._file_section = Section("Compressed file")
         self._of_photos = (self.preset_bar, self._curves_section, self._photo_section, self._focus_section)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from engine.image import Picture
+    from gui.controllers.compress_work import FilePart
     from gui.controllers.compress_work import Part as CompressedPart
     from gui.pages.compress_inspector import CompressInspector
     from gui.services.context import Services
@@ -68,8 +69,9 @@ class CompressPage(QWidget):
         self.view = DividerView(background=background, failed=services.notices.error)
         self._pyramids = PyramidShelf(background, self._show_pictures_again, services.notices.error, self)
         self.region = RegionTool(self.view)
-        self._part_images: dict[CompressedPart, Part] = {}
+        self._part_images: dict[CompressedPart | FilePart, Part] = {}
         controller.show_first(self._visible)
+        self.view.transform.changed.connect(controller.view_moved)
         self._cropping = False
         self.view.bits_wanted.connect(self._on_bits_wanted)
         self.codec_boxes = {side: self._codec_box(side) for side in SIDES}
@@ -118,7 +120,7 @@ class CompressPage(QWidget):
         from gui.widgets.batch_panel import BatchPanel
 
         panel = BatchPanel(self.batch, self._services)
-        panel.start_requested.connect(self._on_batch_start)
+        panel.start_requested.connect(self.batch.start)
         panel.row_opened.connect(self.controller.open_path)
         panel.closed.connect(partial(self._show_batch, False))
         prepare_controls(panel)  # the window did so with the page before this was there
@@ -258,6 +260,7 @@ class CompressPage(QWidget):
     @Slot(object)
     def _show_state(self, state: CompressState) -> None:
         self._show_pictures(state)
+        self.batch.set_order(BatchOrder(state.settings.right, state.settings.shared))
         for side, box in self.codec_boxes.items():
             box.setEnabled(state.file is None)
             box.setCurrentIndex(box.findData(state.settings.side(side).codec))
@@ -283,6 +286,7 @@ class CompressPage(QWidget):
             self.view.set_pictures(None, self._pyramid(state.file.picture), None)
             label = f"{state.title}, {bytes_short(len(state.file.data))}"
             self.view.set_labels("", label if state.file.complete else f"{label} · preview")
+            self.view.set_parts(None, self._file_part(state))
             return
         shown: dict[str, Picture | None] = {}
         for side in SIDES:
@@ -304,11 +308,22 @@ class CompressPage(QWidget):
         self.view.set_parts(*self._parts(state))
         self.view.set_labels(side_label(state, LEFT), side_label(state, RIGHT), waiting)
 
+    def _file_part(self, state: CompressState) -> Part | None:
+        """What is in view of a file, as the view takes it, converted once."""
+        part = state.file_part
+        known = self._part_images
+        self._part_images = {} if part is None else {part: known.get(part) or _part_image(part.box, part.picture)}
+        return None if part is None else self._part_images[part]
+
     def _parts(self, state: CompressState) -> tuple[Part | None, Part | None]:
         """The visible parts of both sides as the view takes them, each converted once."""
         parts = {side: state.side(side).part for side in SIDES}
         known = self._part_images
-        self._part_images = {part: known.get(part) or _part_image(part) for part in parts.values() if part is not None}
+        self._part_images = {
+            part: known.get(part) or _part_image(part.box, part.encoded.decoded)
+            for part in parts.values()
+            if part is not None
+        }
         left, right = (None if part is None else self._part_images[part] for part in parts.values())
         return left, right
 
@@ -403,14 +418,6 @@ class CompressPage(QWidget):
             self.batch.add_paths(Path(path) for path in paths)
 
     @Slot()
-    def _on_batch_start(self) -> None:
-        right = self.controller.state.settings.right
-        shared = self.controller.state.settings.shared
-        # The batch has a format and, for others than ours, a quality of its own.
-        quality = right.quality if right.codec == OURS else BatchOrder.quality
-        self.batch.start(BatchOrder(quality, right.model, shared.keep_metadata))
-
-    @Slot()
     def _on_batch_rows(self) -> None:
         if self.batch.rows:
             self._show_batch(True)
@@ -440,8 +447,8 @@ def _caption(state: CompressState) -> list[str]:
     return [*parts, *source.notes]
 
 
-def _part_image(part: CompressedPart) -> Part:
-    return Part(to_qimage(part.encoded.decoded.pixels), QRect(part.box.x, part.box.y, part.box.width, part.box.height))
+def _part_image(box: Crop, picture: Picture) -> Part:
+    return Part(to_qimage(picture.pixels), QRect(box.x, box.y, box.width, box.height))
 
 
 def _results(state: CompressState) -> tuple[object, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QMimeData, QPoint, QSignalBlocker, Qt, QUrl, Signal, Slot
@@ -68,6 +68,7 @@ class GalleryPanel(QWidget):
         self.controller = controller
         self._services = services
         self._refill: int | None = None
+        self._comparing = False
         self._model_buttons: dict[str, QPushButton] = {}
         self.setMinimumWidth(MIN_WIDTH)
         self._build_actions()
@@ -138,10 +139,8 @@ class GalleryPanel(QWidget):
         if isinstance(stored, int):
             self._grid.set_column(stored)
         self._empty = EmptyState("image", "", "", text_width=320)
-        self._compare = CompareView(partial(self._services.host.run, engine=False), self._services.notices.error)
-        self._compare.left.connect(self._on_compare_left)
         self._stack = QStackedWidget()
-        for widget in (self._grid, self._empty, self._compare):
+        for widget in (self._grid, self._empty):
             self._stack.addWidget(widget)
         self._search_bar = self._build_search()
         self._details = self._build_details()
@@ -152,6 +151,14 @@ class GalleryPanel(QWidget):
         column.addWidget(self._build_notes())
         column.addWidget(self._stack, 1)
         column.addWidget(self._details)
+
+    @cached_property
+    def _compare(self) -> CompareView:
+        """Built when it is first needed."""
+        view = CompareView(partial(self._services.host.run, engine=False), self._services.notices.error)
+        view.left.connect(self._on_compare_left)
+        self._stack.addWidget(view)
+        return view
 
     def _build_search(self) -> QWidget:
         theme = self._services.theme
@@ -333,9 +340,9 @@ class GalleryPanel(QWidget):
             self._grid.select_row(min(self._refill, len(state.ids) - 1))
         self._refill = None
         self._show_counts()
-        if self._stack.currentWidget() is self._compare and len(state.selected) == 0:
+        if self._comparing and not state.selected:
             self._on_compare_left()
-        elif self._stack.currentWidget() is not self._compare:
+        elif not self._comparing:
             self._stack.setCurrentWidget(self._grid if state.ids else self._empty)
         self._show_empty()
         self._details.setVisible(bool(state.ids))
@@ -376,11 +383,12 @@ class GalleryPanel(QWidget):
         reading = state.reading
         if reading is not None:
             done, total = f"{reading.done:,}", f"{reading.total:,}"
-            texts = [self.tr("Reading the gallery: {done} of {total} files").format(done=done, total=total)]
+            texts = [self.tr("Reading {done} of {total} files").format(done=done, total=total)]
             self._progress.setRange(0, max(1, reading.total))
             self._progress.setValue(reading.done)
         self._count.setText(" · ".join(texts) if state.ready or reading is not None else "")
         self._progress.setVisible(reading is not None)
+        self._size.setVisible(bool(state.ids) and reading is None and not self._comparing)
         self._empty_trash.setVisible(filters.trashed and bool(state.trashed))
         self._skipped.setVisible(bool(state.skipped) and not filters.trashed)
         one = self.tr("1 file skipped")
@@ -419,7 +427,7 @@ class GalleryPanel(QWidget):
         self._show_details()
         self._show_actions()
         self._show_counts()
-        if self._stack.currentWidget() is self._compare:
+        if self._comparing:
             self._fill_compare()
 
     def _show_details(self) -> None:
@@ -611,8 +619,10 @@ class GalleryPanel(QWidget):
             self._show_compare()
 
     def _show_compare(self) -> None:
+        self._comparing = True
         self._stack.setCurrentWidget(self._compare)
         self._search_bar.hide()
+        self._show_counts()
         self._fill_compare()
         self._compare.take_focus()
 
@@ -629,7 +639,9 @@ class GalleryPanel(QWidget):
 
     @Slot()
     def _on_compare_left(self) -> None:
+        self._comparing = False
         self._search_bar.show()
+        self._show_counts()
         self._stack.setCurrentWidget(self._grid if self.controller.state.ids else self._empty)
         self._grid.setFocus()
 

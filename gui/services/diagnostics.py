@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import faulthandler
 import logging
-import logging.handlers
 import os
 import sys
 import threading
@@ -31,6 +30,31 @@ LEVELS = {
 NOISE = ("This plugin does not support propagateSizeHints",)
 
 
+class _LogFile(logging.Handler):
+    """A rotating log that is opened with its first record: most starts write none, and logging.handlers takes long to
+    import."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        self._file: logging.Handler | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._file is None:
+            from logging.handlers import RotatingFileHandler
+
+            self._file = RotatingFileHandler(
+                self._path, maxBytes=1_000_000, backupCount=3, encoding="utf-8", delay=True
+            )
+            self._file.setFormatter(self.formatter)
+        self._file.emit(record)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        super().close()
+
+
 class Diagnostics:
     """Switched on at the start of the window, off at its end.
 
@@ -52,9 +76,7 @@ class Diagnostics:
         LOG.setLevel(logging.INFO)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._handler = logging.handlers.RotatingFileHandler(
-                self.folder / "latent-studio.log", maxBytes=1_000_000, backupCount=3, encoding="utf-8", delay=True
-            )
+            self._handler = _LogFile(self.folder / "latent-studio.log")
             self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(threadName)s %(message)s"))
             LOG.addHandler(self._handler)
             LOG.propagate = False

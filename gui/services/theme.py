@@ -9,6 +9,7 @@ Widgets ask for looks by a dynamic property, never by a colour of their own:
 
 from __future__ import annotations
 
+import math
 import weakref
 from functools import lru_cache
 from itertools import product
@@ -16,7 +17,7 @@ from typing import Any, ClassVar
 
 import shiboken6
 from PySide6.QtCore import QByteArray, QObject, QRectF, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QColor, QFont, QGuiApplication, QIcon, QPainter, QPalette, QPixmap
+from PySide6.QtGui import QColor, QFont, QGuiApplication, QIcon, QPainter, QPalette, QPixmap, QScreen
 from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import QApplication, QWidget
 
@@ -151,6 +152,9 @@ class Theme(QObject):
         Theme._current = weakref.ref(self)
         self.is_dark = self._wants_dark()
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._on_system_changed)
+        application = QGuiApplication.instance()
+        if isinstance(application, QGuiApplication):
+            application.screenAdded.connect(self._on_screen_added)
 
     @staticmethod
     def current() -> Theme:
@@ -193,11 +197,12 @@ class Theme(QObject):
         self.changed.emit()
 
     def icon(self, name: str, role: str = "text", size: int = 20) -> QIcon:
-        """The icon `resources/icons/NAME.svg` in the colour of a role; empty for an unknown name."""
+        """The icon `resources/icons/NAME.svg` in the colour of a role, as sharp as the screens at hand; empty for an
+        unknown name."""
         icon = QIcon()
         if _svg(name) is None:
             return icon
-        for ratio in (1, 2, 3):
+        for ratio in {math.ceil(screen.devicePixelRatio()) for screen in QGuiApplication.screens()} or {1}:
             icon.addPixmap(_tinted(name, self.hex(role), size, ratio), QIcon.Mode.Normal)
             icon.addPixmap(_tinted(name, self.hex("disabled"), size, ratio), QIcon.Mode.Disabled)
         return icon
@@ -264,6 +269,10 @@ class Theme(QObject):
     def _on_system_changed(self) -> None:
         if self.mode == "system":
             self.apply()
+
+    @Slot(QScreen)
+    def _on_screen_added(self, _screen: QScreen) -> None:
+        self._retint()
 
     def _retint(self) -> None:
         alive = []

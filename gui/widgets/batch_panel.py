@@ -24,7 +24,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from engine.batch.settings import FORMAT_NAMES, LOSSLESS_FORMATS, OURS
+from engine.batch.settings import FORMAT_NAMES, LOSSLESS_FORMATS
+from gui.controllers.batch_controller import PAGE
 from gui.controllers.wording import bytes_short, decibels, percent
 from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.flow_panel import FlowPanel
@@ -46,7 +47,6 @@ STATE_WORDS = {
 STATE_COLORS = {"done": "success", "copied": "success", "failed": "danger", "running": "accent"}
 # What a batch aims at: its name, the unit, the range, the decimals and the step of its value.
 AIM_FIELDS = {
-    "page": ("Quality as on the page", "", 0.0, 100.0, 0, 1.0),
     "quality": ("Quality", "", 0.0, 100.0, 0, 1.0),
     "size": ("File size", " kB", 0.1, 1e6, 1, 10.0),
     "bpp": ("Bits per pixel", " bpp", 0.01, 24.0, 2, 0.1),
@@ -171,7 +171,7 @@ class BatchPanel(QFrame):
     """Table, choices, target folder, start, pause, cancel.
 
     Signals:
-        start_requested(): compress what is not done; quality, model and metadata choice are those of the page.
+        start_requested(): compress what is not done.
         row_opened(Path): a finished row was double-clicked.
         closed(): the panel is to be put away.
     """
@@ -198,6 +198,7 @@ class BatchPanel(QFrame):
         layout.setSpacing(6)
         layout.addLayout(self._make_head())
         layout.addWidget(self._make_choices())
+        layout.addWidget(self.order_label)
         layout.addWidget(self._progress)
         layout.addWidget(self._trouble)
         layout.addWidget(self._make_table(), 1)
@@ -234,6 +235,8 @@ class BatchPanel(QFrame):
 
     def _make_choices(self) -> FlowPanel:
         self.format_box = QComboBox()
+        self.format_box.addItem("As on the page", PAGE)
+        self.format_box.setItemData(0, "What side B of the page is set to", Qt.ItemDataRole.ToolTipRole)
         for key, name in FORMAT_NAMES.items():
             self.format_box.addItem(name, key)
         self.format_box.activated.connect(self._on_format)
@@ -268,6 +271,8 @@ class BatchPanel(QFrame):
         self._choices = FlowPanel(8)
         self._choices.add(_named("Format", self.format_box))
         self._aim = _named("", self.aim_box, self.value_box)
+        self.order_label = ElidedLabel()
+        self.order_label.setProperty("look", "muted")
         self._choices.add(self._aim)
         self._choices.add(_named("Suffix", self.suffix_field))
         self._choices.add(_named("Copy if gain under", self.gain_box))
@@ -339,9 +344,10 @@ class BatchPanel(QFrame):
         fields = (self.format_box, self.aim_box, self.value_box, self.suffix_field, self.gain_box, self.jobs_box)
         blockers = [QSignalBlocker(field) for field in fields]
         self.format_box.setCurrentIndex(self.format_box.findData(choice.format))
-        lossless = choice.format in LOSSLESS_FORMATS
+        as_page = choice.format == PAGE
+        self.order_label.setText(self._controller.order_words)
         self.aim_box.setCurrentIndex(self.aim_box.findData(choice.aim))
-        self._aim.setVisible(not lossless)
+        self._aim.setVisible(not as_page and choice.format not in LOSSLESS_FORMATS)
         _, unit, least, most, decimals, step = AIM_FIELDS[choice.aim]
         if not self.value_box.hasFocus() or self.value_box.suffix() != unit:
             self.value_box.setDecimals(decimals)
@@ -349,8 +355,6 @@ class BatchPanel(QFrame):
             self.value_box.setSingleStep(step)
             self.value_box.setSuffix(unit)
             self.value_box.setValue(choice.value)
-        self.value_box.setVisible(choice.aim != "page")
-        self.aim_box.setItemData(0, None if choice.format == OURS else 0, Qt.ItemDataRole.UserRole - 1)
         if not self.suffix_field.hasFocus():
             self.suffix_field.setText(choice.suffix)
         self.gain_box.setValue(round(choice.skip_gain))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QPointF, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QHideEvent, QImage, QKeyEvent, QPainter, QShowEvent
-from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QStackedWidget, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QButtonGroup, QHBoxLayout, QStackedWidget, QToolButton, QVBoxLayout, QWidget
 
 from gui.services.theme import Theme
 from gui.widgets.chip import Chip
@@ -188,6 +188,8 @@ class CompareView(QWidget):
 
     def _show(self) -> None:
         pair = len(self._pictures) == 2
+        shown, focused = self._stack.currentWidget(), QApplication.focusWidget()
+        keyboard = focused is not None and (focused is shown or shown.isAncestorOf(focused))
         for widget in (*self._buttons.values(), self._swap):
             widget.setVisible(pair)
         self._pause.setVisible(pair and self.mode == "flicker")
@@ -209,6 +211,9 @@ class CompareView(QWidget):
         else:
             self._stack.setCurrentIndex(0)
             self._divider.set_pictures(None, None)
+        if keyboard and self._stack.currentWidget() is not shown:
+            # It would go to whatever comes next in the window.
+            self.take_focus()
         self._see_to_turning()
 
     def _see_to_turning(self) -> None:
@@ -245,7 +250,6 @@ class CompareView(QWidget):
             self.left.emit()
         elif pair and key == Qt.Key.Key_M:
             self.set_mode(MODES[(MODES.index(self.mode) + 1) % len(MODES)])
-            self.take_focus()
         elif pair and key == Qt.Key.Key_C:
             self.swap()
         elif pair and key == Qt.Key.Key_Space and self.mode == "flicker":

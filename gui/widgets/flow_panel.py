@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 
 class FlowPanel(QWidget):
-    """Places its children one after the other and takes the height that they need.
+    """Places its children that are not hidden one after the other and takes the height that they need.
 
     A layout with height for width would be the usual way, but it makes the window as high as the narrowest panel needs.
     """
@@ -19,7 +19,6 @@ class FlowPanel(QWidget):
         super().__init__(parent)
         self._spacing = spacing
         self._members: list[QWidget] = []
-        self._left_out: set[QWidget] = set()
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
 
     def add(self, member: QWidget) -> None:
@@ -30,9 +29,8 @@ class FlowPanel(QWidget):
 
     def leave_out(self, members: Collection[QWidget]) -> None:
         """Hide these, and close the gaps; the others are shown."""
-        self._left_out = set(members)
         for member in self._members:
-            member.setVisible(member not in self._left_out)
+            member.setVisible(member not in members)
         self._place()
 
     def clear(self) -> None:
@@ -40,7 +38,7 @@ class FlowPanel(QWidget):
         for member in self._members:
             member.hide()
             member.deleteLater()
-        self._members, self._left_out = [], set()
+        self._members = []
         self._place()
 
     def sizeHint(self) -> QSize:
@@ -58,9 +56,7 @@ class FlowPanel(QWidget):
 
     def _place(self) -> None:
         left, top, line = 0, 0, 0
-        for member in self._members:
-            if member in self._left_out:
-                continue
+        for member in (member for member in self._members if not member.isHidden()):
             size = member.sizeHint().expandedTo(member.minimumSize()).boundedTo(member.maximumSize())
             if left > 0 and left + size.width() > self.width():
                 left, top, line = 0, top + line + self._spacing, 0

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QButtonGroup, QFrame, QLabel, QToolButton, QVBoxLayout, QWidget
 
-from gui.page_registry import PageEntry
+from gui.page_registry import PageEntry, shortcuts
 from gui.services.theme import Theme
 
 WIDTH = 88
@@ -48,8 +48,9 @@ class Rail(QFrame):
         theme.bind_icon(mark, "mark", "accent", 28)
         column.addWidget(mark)
         column.addSpacing(8)
-        for number, page in enumerate(pages, 1):
-            button = self._button(page.title, page.icon, f"{page.hint} (Ctrl+{number})")
+        keys = shortcuts(pages)
+        for page in pages:
+            button = self._button(page.title, page.icon, f"{page.hint} ({keys[page.key]})")
             button.setCheckable(True)
             button.toggled.connect(self._on_toggled)
             button.setProperty("page", page.key)

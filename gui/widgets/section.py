@@ -29,7 +29,8 @@ class Section(QWidget):
         self._header.setProperty("look", "section")
         self._header.setCheckable(True)
         self._header.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self._header.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        # A long heading is cut rather than making the whole column wider than there is room.
+        self._header.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._header.setAccessibleName(f"{title}, section")
         self._reset = QToolButton(self)
         self._reset.setText("Reset")

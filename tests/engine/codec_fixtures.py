@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from engine.batch.encoding import FileWorker
+from engine.batch.plan import Task
+from engine.batch.reports import FileResult
+from engine.batch.settings import BatchSettings
 from engine.compression.settings import DEFAULT_MODEL
 from engine.image import Picture
 from engine.models.card import ModelCard
@@ -73,3 +78,9 @@ def scene(width: int, height: int, seed: int = 0, noise: float = 6.0) -> Picture
     edges = (((x // 40 + y // 56) % 3 == 0)[..., None]) * np.array([50, -30, 20])
     grain = rng.normal(0, noise, (height, width, 3))
     return Picture(np.clip(128 + waves + edges + grain, 0, 255).astype(np.uint8))
+
+
+def compress_file(source: Path, target: Path, **wishes: Any) -> FileResult:
+    """Compress a file as batches do, with `BatchSettings` of these wishes."""
+    worker = FileWorker(BatchSettings(**wishes), "cpu")
+    return worker.run(Task(0, source, target, target.with_name(f"copy of {source.name}"), replace=True))

@@ -25,15 +25,15 @@ from engine.compression import (
 from engine.compression.codec_model import open_codec
 from engine.compression.decoding import latent_grid
 from engine.compression.entropy import GroupEncoder, Table
-from engine.compression.files import compress_file, decode_file
-from engine.errors import Cancelled, ModelError, ModelMismatch, PictureError, UsageError
+from engine.compression.files import decode_file
+from engine.errors import Cancelled, ModelError, ModelMismatch, OutputError, PictureError, UsageError
 from engine.evaluation.image_quality import psnr
 from engine.evaluation.ssimulacra2 import ssimulacra2
 from engine.image import Picture, open_picture, save_picture
 from engine.models.store import save_model
 from engine.paths import user_folder
 from engine.progress import CancelToken, Progress
-from tests.engine.codec_fixtures import SHIPPED, install_small_model, scene, write_small_model
+from tests.engine.codec_fixtures import SHIPPED, compress_file, install_small_model, scene, write_small_model
 
 
 @pytest.fixture(params=["small", "shipped"])
@@ -240,16 +240,18 @@ def test_files_on_disk(tmp_path: Path) -> None:
     install_small_model()
     source, target, back = tmp_path / "photo.png", tmp_path / "photo.lsi", tmp_path / "back.png"
     save_picture(scene(90, 60), source)
-    assert compress_file(source, target, EncodeSettings(quality=60), device="cpu").ssimulacra2 is None
-    report = compress_file(source, target, EncodeSettings(quality=60), perceptual=True, device="cpu")
-    assert report.compressed_bytes == target.stat().st_size and report.original_bytes == source.stat().st_size
-    assert report.psnr > 5 and 0 <= report.ms_ssim <= 1
+    assert compress_file(source, target, quality=60).ssimulacra2 is None
+    result = compress_file(source, target, quality=60, perceptual=True)
+    assert result.after == target.stat().st_size and result.before == source.stat().st_size
+    assert result.psnr > 5 and 0 <= result.ms_ssim <= 1
     decoded = decode_file(target, back, device="cpu")
     pair = open_picture(source).pixels, open_picture(back).pixels
-    assert report.ssimulacra2 == ssimulacra2(*pair)
+    assert result.ssimulacra2 == ssimulacra2(*pair)
     assert (decoded.width, decoded.height) == (90, 60) and back.is_file() and not decoded.damaged_tiles
-    with pytest.raises(UsageError):
+    with pytest.raises(OutputError, match="overwritten"):
         compress_file(source, source)
+    with pytest.raises(UsageError, match="overwritten"):
+        decode_file(target, target)
     with pytest.raises(PictureError, match=r"missing\.lsi"):
         decode_file(tmp_path / "missing.lsi", back)
     with pytest.raises(UsageError, match="quality"):

@@ -11,10 +11,10 @@ from PIL import Image, ImageCms
 
 from engine.colour_profile import describe, display_p3, is_display_p3, through_profile, to_srgb
 from engine.compression import EncodeSettings, decode, encode, inspect
-from engine.compression.files import compress_file, decode_file
+from engine.compression.files import decode_file
 from engine.compression.side_data import clean_xmp
 from engine.image import open_picture, save_picture
-from tests.engine.codec_fixtures import install_small_model, scene
+from tests.engine.codec_fixtures import compress_file, install_small_model, scene
 
 XMP = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
@@ -51,7 +51,7 @@ def test_wide_colours_keep_their_space_to_the_exported_picture(kind: str, tmp_pa
     profile = display_p3() if kind == "Display P3" else adobe_like()
     source = tmp_path / "wide.png"
     Image.fromarray(scene(90, 70).pixels).save(source, icc_profile=profile)
-    compress_file(source, tmp_path / "wide.lsi", EncodeSettings(quality=90))
+    compress_file(source, tmp_path / "wide.lsi", quality=90)
     data = (tmp_path / "wide.lsi").read_bytes()
     header = inspect(data)
     assert header.display_p3 == (kind == "Display P3")
@@ -65,7 +65,7 @@ def test_wide_colours_keep_their_space_to_the_exported_picture(kind: str, tmp_pa
     shown = to_srgb(open_picture(tmp_path / "out.png", keep_profile=True))
     assert np.array_equal(open_picture(tmp_path / "out.bmp").pixels, shown.pixels)
 
-    compress_file(source, tmp_path / "srgb.lsi", EncodeSettings(quality=90), keep_profile=False)
+    compress_file(source, tmp_path / "srgb.lsi", quality=90, keep_profile=False)
     plain = inspect((tmp_path / "srgb.lsi").read_bytes())
     assert not plain.display_p3 and plain.section("iccp") is None
 

@@ -297,6 +297,19 @@ def test_cartoon_faces_have_ten_attributes(shared_data: Path) -> None:
     assert np.abs(data.picture(fixed) - halved).max() <= 1.0  # rounded once per direction
 
 
+def test_a_covered_head_does_not_show_the_colour_of_its_hair(shared_data: Path) -> None:
+    data = open_data(DataSettings(set="cartoon-faces", split="test"), [shared_data])
+    names = [attribute.name for attribute in data.attributes]
+    hair, beard, colour = (names.index(name) for name in ("hair", "facial_hair", "hair_color"))
+    labels = data.batch(np.arange(len(data)), RNG, False).labels
+    assert labels is not None and data.hidden is not None and data.hidden.shape == labels.shape
+    for row, hidden in zip(labels.tolist(), data.hidden.tolist(), strict=True):
+        head = data.attributes[hair].values[row[hair]]
+        bare = head == "bald" and data.attributes[beard].values[row[beard]] == "none"
+        assert hidden[colour] is (bare or head in ("hat", "hijab", "turban"))
+        assert sum(hidden) == hidden[colour]
+
+
 def test_fruits_validation_is_carved_out_of_train(shared_data: Path) -> None:
     data = open_data(DataSettings(set="fruits", split="validation"), [shared_data])
     assert len(data.attributes[0].values) == 26 and 300 < len(data) < 480

@@ -86,6 +86,12 @@ def test_figures_of_a_vae_stand_beside_ceiling_floor_and_plain_prior(vae_path: P
     assert value["size accuracy of samples"] > 0.45  # chance is 0.33
     assert value["feature Fréchet distance, train against test (floor)"] < value["feature Fréchet distance of samples"]
     assert 0 <= value["coverage of samples"] <= 1
+    assert value["feature KID, train against test (floor)"] < value["feature KID of samples"]
+    assert 0.2 < value["sharpness of samples, real pictures 1"] < 1.2
+    assert value["nearest training picture in pixels: share of samples nearer than 99 % of test pictures"] < 0.5
+    assert value["CAS after training on 400 real pictures (ceiling)"] > 0.8
+    assert value["accuracy after training on 60 real pictures"] > 0.5
+    assert value["CAS of size"] > 0.4
     assert value["reconstruction PSNR"] == pytest.approx(-10 * np.log10(value["reconstruction MSE"]), abs=0.05)
     assert all(figure.data == "discs test, 150 pictures" for figure in figures)
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from engine.errors import Cancelled, OutputError, PictureError
-from engine.generation import Generator, Sample, read_latent
+from engine.generation import Generator, Sample, SamplingSettings, read_latent
 from engine.generation.gallery import INDEX, KEEP, TRASH, TRASH_DAYS, Gallery, GalleryQuery
 from engine.progress import CancelToken, Progress
 
@@ -24,7 +24,7 @@ from engine.progress import CancelToken, Progress
 def samples(vae_path: Path) -> list[Sample]:
     """24 pictures of discs of all sizes and shades, with the seeds 100 to 123."""
     generator = Generator.load(vae_path)
-    return generator.sample({}, 24, 100)
+    return generator.sample(SamplingSettings(), 24, 100)
 
 
 @pytest.fixture

@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.compression import EncodeSettings
-from engine.compression.files import compress_file
-from engine.compression.lossless import smaller_lossless
+from engine.compression.lossless import LosslessFile, smaller_lossless
 from engine.errors import Cancelled
 from engine.image import Picture, save_picture
 from engine.progress import CancelToken
-from tests.engine.codec_fixtures import install_small_model, scene
+from tests.engine.codec_fixtures import compress_file, install_small_model, scene
 
 
 def drawing(alpha: bool = False) -> Picture:
@@ -47,9 +45,9 @@ def test_a_photo_is_not() -> None:
 def test_it_is_said_beside_the_compressed_file(tmp_path: Path) -> None:
     install_small_model()
     save_picture(drawing(), tmp_path / "drawing.png")
-    report = compress_file(tmp_path / "drawing.png", tmp_path / "drawing.lsi", EncodeSettings(quality=90))
-    assert report.lossless is not None and report.lossless.bytes < report.compressed_bytes
-    assert f"{report.lossless.bytes:,} bytes" in report.lossless.sentence
+    result = compress_file(tmp_path / "drawing.png", tmp_path / "drawing.lsi", quality=90)
+    assert result.lossless is not None and result.lossless[1] < result.after
+    assert f"{result.lossless[1]:,} bytes" in LosslessFile(*result.lossless).sentence
 
 
 def test_cancelling_stops_it() -> None:

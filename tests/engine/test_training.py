@@ -187,6 +187,12 @@ def test_a_later_stage_trains_only_its_parameters(recipe: Recipe, tmp_path: Path
     assert changed == {"encoder"}
 
 
+def test_a_limit_on_a_figure_that_is_not_measured_is_an_error(recipe: Recipe, tmp_path: Path) -> None:
+    limited = recipe.stages[0].model_copy(update={"largest_psnr_fall": 1.0})
+    with pytest.raises(TrainingError, match="limits the fall of the PSNR"):
+        train(recipe.model_copy(update={"stages": (limited,)}), tmp_path / "run", device="cpu")
+
+
 def test_a_missing_folder_is_named_in_error_and_log(recipe: Recipe, tmp_path: Path) -> None:
     missing = recipe.model_copy(update={"data": recipe.data.model_copy(update={"path": tmp_path / "nowhere"})})
     with pytest.raises(DataError, match="nowhere"):

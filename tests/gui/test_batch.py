@@ -12,8 +12,11 @@ from pytestqt.qtbot import QtBot
 
 from engine.batch.journal import journal_path, read_journal
 from engine.batch.reports import FileResult, RowReport
+from engine.batch.settings import OURS
+from engine.compression.settings import Target
 from engine.image import open_picture
-from gui.controllers.batch_controller import SETTINGS_KEY, BatchController, BatchOrder
+from gui.controllers.batch_controller import PAGE, SETTINGS_KEY, BatchController, BatchOrder
+from gui.controllers.compress_settings import SharedSettings, SideSettings
 from gui.services.context import Services
 from gui.services.notices import Notice
 from gui.widgets.batch_panel import AFTER, NAME, STATE, BatchPanel
@@ -101,7 +104,7 @@ def test_choices_make_the_files(services: Services, qtbot: QtBot, tmp_path: Path
     panel.suffix_field.setText("-small")
     panel.suffix_field.editingFinished.emit()
     controller.set_target(tmp_path / "out")
-    controller.start(BatchOrder())
+    controller.start()
     finished(controller, qtbot)
     assert [row.state for row in controller.rows] == ["done"] * 3
     files = sorted(path for path in (tmp_path / "out/in").iterdir())
@@ -112,6 +115,26 @@ def test_choices_make_the_files(services: Services, qtbot: QtBot, tmp_path: Path
     assert BatchController(services, panel).choice == controller.choice
 
 
+def test_it_does_what_the_page_is_set_to(services: Services, qtbot: QtBot, tmp_path: Path) -> None:
+    for number in range(2):
+        write_photo(tmp_path / f"in/{number}.png", number, size=(160, 120))
+    controller, panel = panel_of(services, qtbot)
+    add(controller, qtbot, tmp_path / "in", count=2)
+    assert controller.choice.format == PAGE and not panel.aim_box.isVisible()
+    side = SideSettings("webp", target=Target("size", 3000))
+    controller.set_order(BatchOrder(side, SharedSettings(longest_side=80, keep_metadata=False)))
+    words = panel.order_label.text()
+    assert "WebP, to 3 kB, at most 80 pixels a side, no metadata" in words
+    controller.set_target(tmp_path / "out")
+    controller.start()
+    # What the page is set to later does not change a batch that runs.
+    controller.set_order(BatchOrder())
+    finished(controller, qtbot)
+    files = sorted((tmp_path / "out/in").iterdir())
+    assert [path.name for path in files] == ["0.webp", "1.webp"]
+    assert all(path.stat().st_size <= 3000 and open_picture(path).width == 80 for path in files)
+
+
 def test_pause_continue_and_retry(services: Services, qtbot: QtBot, tmp_path: Path) -> None:
     for number in range(8):
         write_photo(tmp_path / f"in/{number}.png", number)
@@ -119,7 +142,7 @@ def test_pause_continue_and_retry(services: Services, qtbot: QtBot, tmp_path: Pa
     controller, panel = panel_of(services, qtbot)
     add(controller, qtbot, tmp_path / "in", count=9)
     controller.set_target(tmp_path / "out")
-    controller.start(BatchOrder())
+    controller.start()
     controller.pause()
     assert panel.pause_button.text() == "Continue" and not panel.start_button.isVisible()
     qtbot.waitUntil(lambda: controller._job is not None and controller._job.message == "Paused", timeout=PATIENCE)
@@ -143,9 +166,9 @@ def test_an_unfinished_batch_is_offered_by_the_next_start(services: Services, qt
         write_photo(tmp_path / f"in/{number:02}.png", number)
     controller, _panel = panel_of(services, qtbot)
     add(controller, qtbot, tmp_path / "in", count=12)
-    controller.set_choice(aim="quality", value=33.0)
+    controller.set_choice(format=OURS, aim="quality", value=33.0)
     controller.set_target(tmp_path / "out")
-    controller.start(BatchOrder())
+    controller.start()
     qtbot.waitUntil(lambda: controller.totals.finished > 0, timeout=PATIENCE)
     controller.cancel()
     finished(controller, qtbot)
@@ -162,15 +185,16 @@ def test_an_unfinished_batch_is_offered_by_the_next_start(services: Services, qt
     show()
     assert later.totals.finished >= done and later.target == tmp_path / "out" and later.choice.value == 33.0
     assert panel.start_button.text() == "Continue"
-    later.start(BatchOrder(quality=80.0))
+    later.set_order(BatchOrder(SideSettings(quality=80.0)))
+    later.start()
     finished(later, qtbot)
     assert [row.state for row in later.rows] == ["done"] * 12
     # The same files as of a batch that nobody stopped.
     whole, _ = panel_of(services, qtbot)
     add(whole, qtbot, tmp_path / "in", count=12)
-    whole.set_choice(aim="quality", value=33.0)
+    whole.set_choice(format=OURS, aim="quality", value=33.0)
     whole.set_target(tmp_path / "whole")
-    whole.start(BatchOrder())
+    whole.start()
     finished(whole, qtbot)
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
@@ -184,12 +208,12 @@ def test_a_target_that_cannot_be_written_is_said_and_can_be_changed(
     controller, panel = panel_of(services, qtbot)
     add(controller, qtbot, tmp_path / "in", count=2)
     controller.set_target(tmp_path / "file/out")
-    controller.start(BatchOrder())
+    controller.start()
     finished(controller, qtbot)
     assert [row.state for row in controller.rows] == ["failed", "waiting"]
     assert "cannot be made" in controller.rows[0].problem and "cannot be made" in panel._trouble.text()
     controller.set_target(tmp_path / "out")
-    controller.start(BatchOrder())
+    controller.start()
     finished(controller, qtbot)
     assert [row.state for row in controller.rows] == ["done", "done"] and not panel._trouble.isVisible()
 
@@ -201,7 +225,7 @@ def test_two_processes_work_for_the_window(services: Services, qtbot: QtBot, tmp
     add(controller, qtbot, tmp_path / "in", count=4)
     controller.set_choice(jobs=2)
     controller.set_target(tmp_path / "out")
-    controller.start(BatchOrder())
+    controller.start()
     finished(controller, qtbot)
     assert [row.state for row in controller.rows] == ["done"] * 4
 

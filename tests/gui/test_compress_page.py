@@ -15,15 +15,14 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QAbstractSlider, QAbstractSpinBox, QComboBox
 from pytestqt.qtbot import QtBot
 
-from engine.compression import DEFAULT_MODEL, inspect
+from engine.compression import DEFAULT_MODEL, EncodeSettings, encode, inspect
 from engine.compression.settings import Target
-from engine.image import open_picture
+from engine.image import Picture, open_picture
 from engine.paths import resources, user_folder
 from gui.controllers import compress_lane, compress_work
-from gui.controllers.batch_controller import BatchOrder
 from gui.controllers.compress_controller import CompressController, CompressState
 from gui.controllers.compress_settings import LEFT, OURS, RIGHT, Crop, Focus, SideSettings
-from gui.controllers.compress_work import Part
+from gui.controllers.compress_work import FilePart, Part
 from gui.controllers.rate_curves import CODECS, RateCurves
 from gui.controllers.wording import bytes_exact
 from gui.pages.compress_page import CompressPage
@@ -795,6 +794,34 @@ def test_of_a_large_file_the_preview_is_shown_before_the_picture(
     np.testing.assert_array_equal(decoded.pixels, whole.pixels)
 
 
+def test_what_is_in_view_of_a_large_file_is_decoded_before_the_rest(
+    qtbot: QtBot, page: CompressPage, tmp_path: Path
+) -> None:
+    controller = page.controller
+    blocks = np.random.default_rng(6).integers(60, 200, (100, 120, 3)).repeat(20, 0).repeat(20, 1)
+    pixels = (blocks + np.random.default_rng(7).normal(0, 15, blocks.shape)).astype(np.uint8)
+    target = tmp_path / "large.lsi"
+    target.write_bytes(encode(Picture(pixels), EncodeSettings(quality=50)))
+    assert inspect(target.read_bytes()).preview  # without one there is nothing to look at before the whole
+    parts: list[tuple[FilePart, bool]] = []
+
+    def note(state: CompressState) -> None:
+        if state.file_part is not None and state.file is not None:
+            parts.append((state.file_part, state.file.complete))
+
+    controller.changed.connect(note)
+    page.open_paths([target])
+    qtbot.waitUntil(lambda: page.view.transform.image_size.width() == 2400, timeout=PATIENCE)
+    page.view.transform.actual_size()
+    qtbot.waitUntil(lambda: controller.state.file is not None and controller.state.file.complete, timeout=PATIENCE)
+    assert parts and not any(complete for _, complete in parts)
+    whole = controller.decoded_picture()
+    assert whole is not None and controller.state.file_part is None
+    box, seen = parts[0][0].box, parts[0][0].picture.pixels
+    assert box.width * box.height <= pixels.shape[0] * pixels.shape[1] // 2
+    np.testing.assert_array_equal(seen, whole.pixels[box.y : box.y + box.height, box.x : box.x + box.width])
+
+
 def test_metadata_is_kept_or_left_out_by_choice(qtbot: QtBot, page: CompressPage, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x010F] = "Camera maker"
@@ -843,7 +870,8 @@ def test_batch_goes_on_after_a_file_that_fails(
     assert page.batch_panel.table.model().rowCount() == 3
     # A second start retries only what failed, and overwrites nothing.
     shutil.copy(photo, folder / "broken.png")
-    page.batch.start(BatchOrder(quality=10.0))
+    page.controller.set_quality(10.0)
+    page.batch.start()
     qtbot.waitUntil(lambda: not page.batch.running, timeout=PATIENCE)
     assert all(row.state == "done" for row in page.batch.rows)
     assert rows["a.png"].after == (target / "photos" / "a.lsi").stat().st_size
@@ -857,7 +885,7 @@ def test_cancelled_batch_keeps_what_is_done(qtbot: QtBot, page: CompressPage, ph
     page.open_paths(paths)
     qtbot.waitUntil(lambda: len(page.batch.rows) == 30, timeout=PATIENCE)
     page.batch.set_target(tmp_path / "results")
-    page.batch.start(BatchOrder())
+    page.batch.start()
     qtbot.waitUntil(lambda: any(row.state == "done" for row in page.batch.rows), timeout=PATIENCE)
     QTest.mouseClick(page.batch_panel.cancel_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: not page.batch.running, timeout=PATIENCE)

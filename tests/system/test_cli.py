@@ -96,7 +96,7 @@ def small_photo(path: Path, size: tuple[int, int] = (96, 64)) -> Path:
 
 COMMANDS = (
     "compress", "decode", "info", "generate", "vary", "morph", "change", "every-class", "encode", "nearest",
-    "labelled-set", "traverse", "segment", "train", "recipes", "models", "evaluate",
+    "labelled-set", "traverse", "latents", "segment", "train", "recipes", "models", "evaluate",
 )  # fmt: skip
 
 
@@ -510,3 +510,41 @@ def test_demo_does_the_whole_main_job(program: Program, tmp_path: Path) -> None:
     for part, count in (("compress", 2), ("generate", 2), ("latents", 2), ("segment", 2)):
         assert len(list((out / part).iterdir())) >= count, part
     assert "MS-SSIM" in done.stdout and "SSIMULACRA2" in done.stdout and "bpp" in done.stdout
+
+
+@shipped("digits-cvae", "faces-ae-8")
+def test_latents_are_mapped_clustered_and_written(program: Program, tmp_path: Path) -> None:
+    pictures, out = tmp_path / "pictures", tmp_path / "out"
+    for kind, shade in (("dark", 40), ("bright", 220)):
+        for index in range(8):
+            pixels = np.full((40, 40, 3), shade, np.uint8)
+            pixels[index : index + 12, 8:20] = 128
+            (pictures / kind).mkdir(parents=True, exist_ok=True)
+            (pictures / kind / f"{index}.png").write_bytes(encode_png(pixels))
+    common = ["digits-cvae", "--data", pictures, "--out", out]
+    done = program("latents", *common, "--clusters", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures == json.loads((out / "latents.json").read_text())
+    assert figures["pictures"] == 16 and figures["attribute"] == "class"
+    assert sum(figures["clusters"]["sizes"]) == 16 and figures["clusters"]["ari"] == 1
+    assert 0 <= figures["map"]["trustworthiness"] <= 1 and figures["map"]["method"] == "pacmap"
+    assert len(figures["statistics"]["dimensions"]) == 16
+    rows = list(csv.DictReader((out / "latents.csv").read_text().splitlines()))
+    assert len(rows) == 16 and rows[0]["class"] == "bright" and {"x", "y", "mse", "cluster", "z16"} <= rows[0].keys()
+    with Image.open(out / "map.png") as image:
+        assert image.width > 900 and len(image.getcolors(10**6) or []) > 3
+
+    again = program("latents", *common)
+    assert again.returncode == 1 and "exists already" in again.stderr
+    plain = program("latents", *common, "--map", "pca", "--overwrite")
+    assert plain.returncode == 0 and "trustworthiness of the map" in plain.stdout
+    assert "cluster" not in (out / "latents.csv").read_text().splitlines()[0]
+    few = program("latents", *common, "--limit", "3", "--overwrite")
+    assert few.returncode == 1 and "A map by PaCMAP needs at least 5 latents; 3 were given" in few.stderr
+    three = program("latents", *common, "--limit", "3", "--map", "pca", "--overwrite")
+    assert three.returncode == 0 and "needs at least 10 latents" in three.stdout
+    wrong = program("latents", *common, "--map", "sne", "--overwrite")
+    assert wrong.returncode == 2 and "There is no map 'sne'" in wrong.stderr
+    untold = program("latents", "faces-ae-8", *common[1:], "--told", "--overwrite")
+    assert untold.returncode == 2 and "Leave them open" in untold.stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-VERBS = ("compression", "generation", "latent", "segmentation", "evaluation", "training")
+VERBS = ("compression", "generation", "latent", "segmentation", "evaluation", "training", "laboratory")
 NOUNS = ("models", "losses", "data", "layers")
 
 

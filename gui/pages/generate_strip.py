@@ -43,7 +43,6 @@ class WorkStrip(QWidget):
         self.waiting_button = QToolButton()
         self.waiting_button.setStyleSheet(NARROW)
         self.waiting_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.waiting_button.setToolTip(self.tr("What waits; choose one to take it out"))
         self.menu = QMenu(self)
         self.menu.aboutToShow.connect(self.fill_menu)
         self.waiting_button.setMenu(self.menu)
@@ -79,8 +78,10 @@ class WorkStrip(QWidget):
         for part in self._parts:
             part.setVisible(shown)
         self.waiting_button.setVisible(bool(waiting))
-        self.waiting_button.setText(self.tr("{n} waiting").format(n=len(waiting)))
-        self.waiting_button.setAccessibleName(self.waiting_button.text())
+        self.waiting_button.setText(f"+{len(waiting)}")
+        words = self.tr("{n} waiting").format(n=len(waiting))
+        self.waiting_button.setAccessibleName(words)
+        self.waiting_button.setToolTip(self.tr("{words}; press to take one out").format(words=words))
         if not shown:
             self.label.setText("")
             return

@@ -254,7 +254,7 @@ def test_grids_wait_in_a_queue_are_seen_and_can_be_taken_out(qtbot: QtBot, ready
     controller.choose("digit", "9")
     controller.generate()
     assert len(controller.queue.waiting) == 2
-    assert ready.strip.waiting_button.text() == "2 waiting"
+    assert ready.strip.waiting_button.accessibleName() == "2 waiting"
     assert not ready.strip.cancel_button.isHidden()
     ready.strip.fill_menu()
     ready.strip.menu.actions()[0].trigger()

@@ -242,13 +242,39 @@ def use_everything(user: User, folder: Path) -> None:
     user.click(QAbstractButton, "Close the batch and empty its table")
 
     user.page("generate")
+    user.until_quiet()
+    generate = user.window.pages["generate"]
+    names = [card.name for card in generate.controller.state.models]
     with user.flow("generate: every model"):
-        user.choose_all("Model")
+        for name in [*names, generate.controller.state.model]:
+            user.click(QAbstractButton, f"Model: {name}")
+            user.until_quiet()
     with user.flow("generate: drag temperature, roll seeds"):
         user.drag("Temperature")
         for _ in range(5):
             user.click(QAbstractButton, "Roll another seed")
-            user.click(QAbstractButton, "Generate")
+    with user.flow("generate: a grid of 1024, gone back to"):
+        generate.controller.set_count(1024)
+        generate.controller.generate()
+        user.until_quiet()
+        generate.controller.grids.go_back()
+        generate.controller.grids.go_forward()
+    generate.controller.set_count(16)
+    with user.flow("generate: vary, morph, compare"):
+        user.click(QAbstractButton, "Vary")
+        user.until_quiet()
+        samples = generate.controller.grids.samples
+        generate.controller.edits.start_morph(samples[0], samples[1])
+        user.until_quiet()
+        user.click(QAbstractButton, "Play")
+        user.pause(500)
+        generate.controller.edits.close_morph()
+        generate.controller.edits.pair("compare", samples[0], samples[1])
+    with user.flow("generate: own picture"):
+        user.window.open_paths([folder / "big.jpg"])
+        user.until("the picture", lambda: generate.controller.own.encoded is not None)
+    with user.flow("generate: gallery"):
+        generate.tabs.setCurrentIndex(1)
 
     user.page("latents")
     with user.flow("latents: every model"):

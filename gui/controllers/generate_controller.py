@@ -27,7 +27,9 @@ from gui.controllers.generate_settings import (
     MixWish,
     Prior,
     choice_words,
+    remembered,
     settings_of,
+    to_remember,
 )
 from gui.controllers.generate_sheets import Sheet
 from gui.controllers.generate_tiles import GenerateTiles
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from engine.models.card import Attribute, ModelCard
     from engine.progress import Progress
 
+PAGE = "generate"  # its table in the settings
 PREFERRED = "digits-cvae"
 AT_ONCE = 64  # samples up to which a grid follows every change of the settings without being asked for
 REST_MILLISECONDS = 80  # a slider must rest so long before the grid follows it
@@ -82,7 +85,7 @@ class GenerateController(QObject):
         grids, tiles, dropped, edits, nearest, keeping, own, export: parts of the page with signals of their own.
         queue: grids and exports that were asked for.
         generators: the models in memory.
-        progress: of what is being made beside the queue, or None.
+        progress, remaining_seconds: of what is being made beside the queue, or None.
 
     Signals:
         models_changed(): the list of models.
@@ -106,6 +109,7 @@ class GenerateController(QObject):
         self.services = services
         self.generators = work.Generators()
         self.progress: Progress | None = None
+        self.remaining_seconds: float | None = None
         self.queue = GenerateQueue(services, self)
         self.grids = GenerateGrids(self)
         self.tiles = GenerateTiles(self)
@@ -116,6 +120,7 @@ class GenerateController(QObject):
         self.own = GenerateOwn(self)
         self.export = GenerateExport(self)
         self.queue.changed.connect(self._on_work_changed)
+        self.settings_changed.connect(self._on_settings_changed)
         self._generator: Generator | None = None
         self._history: History[GenerateSettings] = History()
         self._lane = GenerateLane(services, self)
@@ -125,7 +130,7 @@ class GenerateController(QObject):
         for lane in (self._lane, *self.edits.lanes):
             lane.started.connect(self._on_lane_started)
             lane.ended.connect(self._on_work_changed)
-            lane.progressed.connect(self._on_progressed)
+            lane.progressed.connect(partial(self._on_progressed, lane))
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)
         self._rest.setInterval(REST_MILLISECONDS)
@@ -165,7 +170,11 @@ class GenerateController(QObject):
             self.models_changed.emit()
         if first and cards and not self.state.model:
             names = [card.name for card in cards]
-            self._load(PREFERRED if PREFERRED in names else names[0], None)
+            last = remembered(self.services.settings.page(PAGE))
+            if last.model in names:
+                self._load(last.model, last)
+            else:
+                self._load(PREFERRED if PREFERRED in names else names[0], replace(last, choice={}))
         elif not cards:
             self.state.loading = False
             self.model_changed.emit()
@@ -315,7 +324,8 @@ class GenerateController(QObject):
             notices.info(self.tr("Another version of the model made this picture: yours may differ."))
         settings = settings_of(latent, self.state.settings)
         if latent.model == self.state.model:
-            self._change(settings.fitting(self.state.attributes), at_once=True)
+            self._change(settings.fitting(self.state.attributes), follows=False)
+            self.follow()
         else:
             self._load(latent.model, settings)
         return True
@@ -334,6 +344,10 @@ class GenerateController(QObject):
     def _set(self, settings: GenerateSettings) -> None:
         self.state.settings = settings
         self.settings_changed.emit()
+
+    @Slot()
+    def _on_settings_changed(self) -> None:
+        self.services.settings.set_page(PAGE, **to_remember(self.state.settings))
 
     def _go_to(self, settings: GenerateSettings) -> None:
         if settings.model != self.state.model:
@@ -375,8 +389,6 @@ class GenerateController(QObject):
         self._followed += 1
         if index == 0:
             sheet.title = self._title(self.state.settings)
-            if sheet not in self.grids.shelf.sheets:
-                self.grids.open(sheet)
         self.grids.put(sheet, index, sample)
 
     @Slot(object)
@@ -438,8 +450,6 @@ class GenerateController(QObject):
         self.edits.cancel()
 
     def _on_made(self, sheet: Sheet, sample: Sample) -> None:
-        if not sheet.samples:
-            self.grids.open(sheet)
         self.grids.put(sheet, len(sheet.samples), sample)
 
     def _on_grid_ended(self, sheet: Sheet, _samples: object = None) -> None:
@@ -457,12 +467,11 @@ class GenerateController(QObject):
 
     @Slot()
     def _on_lane_started(self) -> None:
-        self.progress = None
+        self.progress = self.remaining_seconds = None
         self._on_work_changed()
 
-    @Slot(object)
-    def _on_progressed(self, progress: Progress) -> None:
-        self.progress = progress
+    def _on_progressed(self, lane: GenerateLane, progress: Progress) -> None:
+        self.progress, self.remaining_seconds = progress, lane.remaining_seconds(progress)
         self.progressed.emit()
 
     def _note_seed(self, seed: int) -> None:

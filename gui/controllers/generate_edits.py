@@ -49,23 +49,18 @@ class GenerateEdits(QObject):
         radius: 0..1, how far variations go from their original.
         morph: the morph in view, or None.
         purpose: MORPH or COMPARE while a second sample is to be chosen, else "".
-        nearest: what was found last.
 
     Signals:
-        busy_changed(): something is being made, or no longer; or it has come further.
         purpose_changed(): a second sample is to be chosen, or no longer.
         morph_changed(): another morph, or none.
         frame_added(int): a picture of the morph arrived.
         compare_wanted(object, object): two `Sample`s are to be shown beside one another.
-        nearest_changed(): the nearest real pictures are searched, found, or not to be had.
     """
 
-    busy_changed = Signal()
     purpose_changed = Signal()
     morph_changed = Signal()
     frame_added = Signal(int)
     compare_wanted = Signal(object, object)
-    nearest_changed = Signal()
 
     def __init__(self, controller: GenerateController) -> None:
         super().__init__(controller)
@@ -75,6 +70,7 @@ class GenerateEdits(QObject):
         self._controller = controller
         self._first: Sample | None = None
         self._sheet = Sheet("")
+        self._wanted = 0  # which sample of it to select once it is there
         self._rounds = 0  # of variations: each gets seeds of its own
         self._lane = self._lane_of(self._on_part, self._on_sheet_done)
         self._morph_lane = self._lane_of(self._on_frame, self._on_morph_done)
@@ -85,8 +81,6 @@ class GenerateEdits(QObject):
         lane.partial.connect(on_part)
         lane.done.connect(on_done)
         lane.failed.connect(self._on_failed)
-        for signal in (lane.started, lane.ended, lane.progressed):
-            signal.connect(self._on_lane_changed)
         return lane
 
     @property
@@ -157,17 +151,13 @@ class GenerateEdits(QObject):
         return self._controller.generators
 
     def _make(self, title: str, job: Callable, captions: Sequence[str] = (), selected: int = 0) -> None:
-        self._sheet = Sheet(title, captions=list(captions))
+        self._sheet = Sheet(title[:1].upper() + title[1:], captions=list(captions))
         self._wanted = selected
         self._lane.request(job)
-
-    _wanted = 0  # which sample of the new grid to select
 
     @Slot(object)
     def _on_part(self, sample: Sample) -> None:
         # The former grid stays until the first picture is there: an error leaves it untouched.
-        if not self._sheet.samples:
-            self._controller.grids.open(self._sheet)
         self._controller.grids.put(self._sheet, len(self._sheet.samples), sample)
 
     @Slot(object)
@@ -251,10 +241,6 @@ class GenerateEdits(QObject):
     def _on_morph_failed(self, _error: LatentStudioError) -> None:
         self.morph = None
         self.morph_changed.emit()
-
-    @Slot()
-    def _on_lane_changed(self) -> None:
-        self.busy_changed.emit()
 
     @Slot(object)
     def _on_failed(self, error: LatentStudioError) -> None:

@@ -61,7 +61,9 @@ class GenerateGrids(QObject):
         self.changed(sheet)
 
     def put(self, sheet: Sheet, index: int, sample: Sample) -> None:
-        """A sample of a grid has arrived."""
+        """A sample of a grid has arrived; the first brings the grid into view."""
+        if index == 0 and sheet not in self.shelf.sheets:
+            self.open(sheet)
         replaced = sheet.put(index, sample)
         first = sheet.selected < 0
         if first:

@@ -50,10 +50,12 @@ class GenerateLane(QObject):
         """True while the newest call has not ended."""
         return self._live.busy
 
-    @property
-    def seconds(self) -> float:
-        """How long ago the newest call was asked for."""
-        return time.monotonic() - self._began
+    def remaining_seconds(self, progress: Progress) -> float | None:
+        """Estimated time left, by the pace since the newest call was asked for; None while too little is known."""
+        passed = time.monotonic() - self._began
+        if passed < 1.0 or progress.fraction < 0.01:
+            return None
+        return passed * (1.0 - progress.fraction) / progress.fraction
 
     def request(self, work: Work) -> None:
         """Have `work(progress, cancel)` run; what runs now is cancelled."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from engine.generation import Latent
@@ -119,6 +120,37 @@ def settings_of(latent: Latent, present: GenerateSettings) -> GenerateSettings:
     if latent.seed is not None and 0 <= latent.seed <= MAX_SEED:
         found = replace(found, seed=latent.seed, seed_locked=True)
     return found.held()
+
+
+def remembered(stored: Mapping[str, Any]) -> GenerateSettings:
+    """The settings of the last session; what makes no sense is left at its default. The mix is not remembered."""
+    found = GenerateSettings()
+    numbers = {
+        name: float(stored[name])
+        for name in ("guidance", "temperature", "diversity")
+        if isinstance(stored.get(name), int | float) and math.isfinite(stored[name])
+    }
+    counts = {name: stored[name] for name in ("count", "seed") if type(stored.get(name)) is int}
+    listed = stored.get("choice")
+    pairs = [str(one).partition("=") for one in listed] if isinstance(listed, list) else []
+    choice = {name: value for name, sign, value in pairs if sign}
+    model, locked = stored.get("model"), stored.get("seed_locked")
+    return replace(
+        found,
+        **numbers,
+        **counts,
+        choice=choice,
+        model=model if isinstance(model, str) else "",
+        prior=NORMAL if stored.get("prior") == NORMAL else FLOW,
+        seed_locked=locked is True,
+    ).held()
+
+
+def to_remember(settings: GenerateSettings) -> dict[str, Any]:
+    """What `remembered` reads."""
+    names = ("model", "prior", "guidance", "temperature", "diversity", "count", "seed", "seed_locked")
+    kept = {name: getattr(settings, name) for name in names}
+    return {**kept, "choice": [f"{name}={value}" for name, value in settings.choice.items()]}
 
 
 def latent_values(latent: Latent, attributes: Sequence[Attribute]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QSignalBlocker, Slot
+from PySide6.QtCore import QSignalBlocker, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
@@ -48,13 +48,20 @@ if TYPE_CHECKING:
 
 
 class GenerateInspector(QWidget):
-    """Shows the settings of a `GenerateController` and forwards what the person changes."""
+    """Shows the settings of a `GenerateController` and forwards what the person changes.
+
+    Signals:
+        generate_wanted(): make a new grid.
+    """
+
+    generate_wanted = Signal()
 
     def __init__(self, controller: GenerateController, services: Services, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.controller = controller
         self._services = services
         self.models: TilePicker | None = None
+        self._model_names: list[str] = []
         self._models_box = QVBoxLayout()
         self.summary = _caption()
         model = Section(self.tr("Model"))
@@ -126,7 +133,7 @@ class GenerateInspector(QWidget):
     def _generate_row(self) -> QHBoxLayout:
         self.generate = QPushButton(self.tr("Generate"))
         self.generate.setProperty("look", "primary")
-        self.generate.clicked.connect(self._on_generate)
+        self.generate.clicked.connect(self.generate_wanted)
         self.cancel = QPushButton(self.tr("Cancel"))
         self.cancel.setEnabled(False)
         self.cancel.setToolTip(self.tr("Stop; what is done stays"))
@@ -199,7 +206,7 @@ class GenerateInspector(QWidget):
     def _show_models(self) -> None:
         state = self.controller.state
         names = [card.name for card in state.models]
-        if self.models is None or [*self._model_names] != names:
+        if self.models is None or self._model_names != names:
             if self.models is not None:
                 self.models.hide()
                 self.models.deleteLater()
@@ -212,8 +219,6 @@ class GenerateInspector(QWidget):
         drawn = {name: pixels for name, pixels in self.controller.tiles.models.items() if pixels is not None}
         self.models.set_pictures(drawn)
         self._show_model()
-
-    _model_names: list[str] = []  # noqa: RUF012 - replaced, never changed
 
     def _show_model(self) -> None:
         card = self.controller.state.card
@@ -289,9 +294,6 @@ class GenerateInspector(QWidget):
             self.seed_menu.addAction(str(seed)).triggered.connect(partial(self.controller.set_seed, seed))
 
     # What the person does
-
-    def _on_generate(self) -> None:
-        self.controller.generate()
 
     def _on_count(self, count: int) -> None:
         self.controller.set_count(count)

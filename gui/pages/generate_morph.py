@@ -61,6 +61,7 @@ class MorphPanel(QFrame):
         self.steps = QSpinBox()
         self.steps.setRange(*MORPH_STEPS)
         self.steps.setSuffix(self.tr(" steps"))
+        self.steps.setFixedWidth(96)
         self.steps.setKeyboardTracking(False)
         self.steps.setAccessibleName(self.tr("Pictures of the morph"))
         self.steps.setToolTip(self.tr("Pictures from one end to the other"))
@@ -114,10 +115,7 @@ class MorphPanel(QFrame):
             self._set_playing(False)
             self.strip.set_items([])
             return
-        words = self.tr("Morph: {first} → {second}")
-        self.title.setText(
-            words.format(first=sample_words(morph.first.latent), second=sample_words(morph.second.latent))
-        )
+        self.title.setText(f"{sample_words(morph.first.latent)} → {sample_words(morph.second.latent)}")
         with QSignalBlocker(self.steps):
             self.steps.setValue(morph.steps)
         if len(self.strip.items) > len(morph.frames) or not morph.frames:

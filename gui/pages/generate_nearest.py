@@ -6,7 +6,9 @@ from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QAction, QPixmap
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from engine.progress import Progress
 from gui.controllers.generate_nearest import COUNT, GenerateNearest
+from gui.services.jobs import remaining_text
 from gui.widgets.tile_picker import picture_icon
 from gui.widgets.wait_bar import WaitBar
 
@@ -24,7 +26,7 @@ class NearestPanel(QWidget):
         self.find_button.clicked.connect(find.trigger)
         self.wait = WaitBar(self.tr("search"), keep_place=False)
         self.wait.cancelled.connect(nearest.lane.cancel)
-        nearest.lane.progressed.connect(self.wait.show_progress)
+        nearest.lane.progressed.connect(self._on_progressed)
         self.pictures: list[QLabel] = []
         row = QHBoxLayout()
         row.setSpacing(6)
@@ -50,6 +52,13 @@ class NearestPanel(QWidget):
         column.addWidget(self.sentence)
         nearest.changed.connect(self.show_found)
         self.show_found()
+
+    @Slot(object)
+    def _on_progressed(self, progress: Progress) -> None:
+        self.wait.show_progress(progress)
+        parts = (progress.message, remaining_text(self._nearest.lane.remaining_seconds(progress)))
+        self.sentence.setText(" · ".join(part for part in parts if part))
+        self.sentence.show()
 
     @Slot()
     def show_found(self) -> None:

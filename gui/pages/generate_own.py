@@ -64,18 +64,13 @@ class OwnPanel(QWidget):
         self._heads: list[list[QLabel]] = []
         self._blocks = 0  # of lines beside one another
         self._stack = QStackedWidget()
-        self._stack.addWidget(
-            EmptyState(
-                "image",
-                self.tr("Start from your own picture"),
-                self.tr(
-                    "Open, drop or paste one. You see what the model keeps of it, and can change its class or an "
-                    "attribute. The model knows only pictures like those it learned from."
-                ),
-                self.tr("Open picture…"),
-                self.open_wanted.emit,
-            )
+        empty = EmptyState("image", "", "", self.tr("Open picture…"), self.open_wanted.emit)
+        text = self.tr(
+            "Open, drop or paste one. You see what the model keeps of it, and can change its class or an attribute. "
+            "The model knows only pictures like those it learned from."
         )
+        empty.set_text(self.tr("Start from your own picture"), text)
+        self._stack.addWidget(empty)
         self._body: QWidget | None = None  # built when a picture is opened
         self._table_timer = QTimer(self)
         self._table_timer.setSingleShot(True)

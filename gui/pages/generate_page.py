@@ -80,6 +80,7 @@ class GeneratePage(QWidget):
         """The right column, built when it is first asked for."""
         if self._inspector is None:
             self._inspector = GenerateInspector(self.controller, self._services)
+            self._inspector.generate_wanted.connect(self._on_generate)
         return self._inspector
 
     def open_paths(self, paths: list[Path]) -> None:
@@ -116,8 +117,8 @@ class GeneratePage(QWidget):
         self.sheet_action = make(self.tr("Contact sheet…"), "grid", self._on_save_sheet, "Ctrl+G")
         self.set_action = make(self.tr("Labelled set…"), "folder", self._on_labelled_set)
         cancel = make(self.tr("Cancel what is being made"), "cancel", self.controller.cancel, "Ctrl+.")
-        back = make(self.tr("Earlier grid"), "chevron-left", self.controller.grids.go_back, keys.Back)
-        forward = make(self.tr("Later grid"), "chevron-right", self.controller.grids.go_forward, keys.Forward)
+        back = make(self.tr("Earlier grid"), "chevron-left", self.controller.grids.go_back, "Alt+Left")
+        forward = make(self.tr("Later grid"), "chevron-right", self.controller.grids.go_forward, "Alt+Right")
         self._turn_actions = (back, forward)
         self._actions = [
             self.generate_action,

@@ -72,7 +72,7 @@ class SamplesTab(QWidget):
         self.grid.addActions(actions.menu)
         self._filler = QTimer(self)
         self._filler.setSingleShot(True)
-        self._filler.setInterval(0)
+        self._filler.setInterval(1)
         self._filler.timeout.connect(self._fill)
         self._lay_out()
         grids = controller.grids

@@ -34,7 +34,7 @@ class WorkStrip(QWidget):
         self.label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
-        self.bar.setFixedWidth(96)
+        self.bar.setFixedWidth(72)
         self.bar.setAccessibleName(self.tr("Progress"))
         self.cancel_button = QPushButton(self.tr("Cancel"))
         self.cancel_button.setStyleSheet(NARROW)
@@ -43,7 +43,6 @@ class WorkStrip(QWidget):
         self.waiting_button = QToolButton()
         self.waiting_button.setStyleSheet(NARROW)
         self.waiting_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.waiting_button.setToolTip(self.tr("What waits; choose one to take it out"))
         self.menu = QMenu(self)
         self.menu.aboutToShow.connect(self.fill_menu)
         self.waiting_button.setMenu(self.menu)
@@ -79,8 +78,10 @@ class WorkStrip(QWidget):
         for part in self._parts:
             part.setVisible(shown)
         self.waiting_button.setVisible(bool(waiting))
-        self.waiting_button.setText(self.tr("{n} waiting").format(n=len(waiting)))
-        self.waiting_button.setAccessibleName(self.waiting_button.text())
+        self.waiting_button.setText(f"+{len(waiting)}")
+        words = self.tr("{n} waiting").format(n=len(waiting))
+        self.waiting_button.setAccessibleName(words)
+        self.waiting_button.setToolTip(self.tr("{words}; press to take one out").format(words=words))
         if not shown:
             self.label.setText("")
             return
@@ -90,10 +91,13 @@ class WorkStrip(QWidget):
         else:
             progress = self.controller.progress
             self._show_fraction(progress.fraction if progress is not None else 0.0)
-            self.label.setText(progress.message if progress is not None else self.tr("Working…"))
+            words = progress.message if progress is not None else self.tr("Working…")
+            left = remaining_text(self.controller.remaining_seconds)
+            self.label.setText(" · ".join(part for part in (left, words) if part))
 
     def _show_job(self, job: Job) -> None:
         self._show_fraction(job.fraction)
+        # How far and how long first: of what is too long for the strip, the end is cut.
         parts = [job.title]
         if job.state == "waiting":
             # Jobs of other pages run in the same queue.
@@ -103,7 +107,7 @@ class WorkStrip(QWidget):
         elif job.cancelling:
             parts.append(self.tr("stopping…"))
         else:
-            parts += [job.message, remaining_text(job.eta_seconds)]
+            parts = [remaining_text(job.eta_seconds), job.message, job.title]
         self.label.setText(" · ".join(part for part in parts if part))
 
     def _show_fraction(self, fraction: float) -> None:

@@ -23,6 +23,7 @@ TEXT_WIDTH = 76  # longer names are cut
 SPACING = 5
 FILTER_FROM = 13  # with so many values a field to filter them is shown
 FILTER_WIDTH = 240
+HINT_WIDTH = 200
 ANY = ""
 
 
@@ -129,6 +130,10 @@ class TilePicker(QWidget):
         for value, pixels in pictures.items():
             if value in self._buttons:
                 self._buttons[value].setIcon(picture_icon(pixels, ICON_SIDES[0]))
+
+    def sizeHint(self) -> QSize:
+        # A wide wish would make what stands above and below it believe in long lines, and reckon too low.
+        return QSize(HINT_WIDTH, super().sizeHint().height())
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)

@@ -19,7 +19,7 @@ from engine.image import open_picture
 from engine.paths import user_folder
 from gui.controllers.generate_controller import GenerateController
 from gui.controllers.generate_export import file_stem, unused_path
-from gui.controllers.generate_settings import FLOW, MAX_COUNT, NORMAL
+from gui.controllers.generate_settings import FLOW, MAX_COUNT, NORMAL, remembered
 from gui.pages.generate_page import GeneratePage
 from gui.services.context import Services
 from gui.services.notices import Notice
@@ -254,7 +254,7 @@ def test_grids_wait_in_a_queue_are_seen_and_can_be_taken_out(qtbot: QtBot, ready
     controller.choose("digit", "9")
     controller.generate()
     assert len(controller.queue.waiting) == 2
-    assert ready.strip.waiting_button.text() == "2 waiting"
+    assert ready.strip.waiting_button.accessibleName() == "2 waiting"
     assert not ready.strip.cancel_button.isHidden()
     ready.strip.fill_menu()
     ready.strip.menu.actions()[0].trigger()
@@ -498,3 +498,32 @@ def test_files_get_names_of_their_own(ready: GeneratePage, tmp_path: Path) -> No
     (tmp_path / "a.png").touch()
     (tmp_path / "a-2.png").touch()
     assert unused_path(tmp_path / "a.png") == tmp_path / "a-3.png"
+
+
+def test_the_next_session_begins_with_the_settings_of_the_last(
+    qtbot: QtBot, ready: GeneratePage, services: Services
+) -> None:
+    choose_model(qtbot, ready, FACES)
+    ready.controller.choose("hair", "bun")
+    ready.controller.set_count(6)
+    ready.controller.set_temperature(0.75)
+    wait_grid(qtbot, ready)
+    asked = ready.controller.state.settings
+    again = start(qtbot, make_page(qtbot, services), services)
+    assert again.controller.state.settings == asked
+    assert again.samples.choice.chips["hair"].text() == "Hair: bun"
+    assert not again.undo_action.isEnabled()
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"model": 3, "count": "many", "temperature": float("nan"), "choice": ["nonsense", 5]},
+        {"model": "gone", "guidance": 99, "seed": -1, "prior": "other", "choice": "digit=7"},
+    ],
+)
+def test_senseless_remembered_settings_are_left_at_their_defaults(stored: dict[str, object]) -> None:
+    settings = remembered(stored)
+    assert settings.held() == settings
+    assert settings.prior == FLOW
+    assert settings.choice == {}

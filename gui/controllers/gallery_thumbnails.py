@@ -14,7 +14,7 @@ from PySide6.QtGui import QImage
 
 from engine.errors import LatentStudioError
 from gui.services.context import Services
-from gui.widgets.qimage import to_qimage
+from gui.services.qimage import to_qimage
 
 if TYPE_CHECKING:
     from engine.generation.gallery import GalleryEntry

@@ -27,11 +27,11 @@ from gui.pages.actions import make_action
 from gui.pages.clipboard import NOTHING, clipboard_files, clipboard_image
 from gui.pages.compress_side import side_label
 from gui.pages.samples import sample_paths
+from gui.services.qimage import to_picture, to_qimage
 from gui.widgets.divider_view import DividerView, Part
 from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.inspector_column import prepare_controls
 from gui.widgets.pyramid import Pyramid, PyramidShelf
-from gui.widgets.qimage import to_picture, to_qimage
 from gui.widgets.region_tool import RegionTool
 from gui.widgets.sample_strip import SampleStrip
 from gui.widgets.zoom_bar import ZoomBar

@@ -29,6 +29,7 @@ from PySide6.QtWidgets import (
 from gui.controllers.gallery_controller import GalleryController, Opened
 from gui.pages.actions import make_action
 from gui.services.context import Services
+from gui.services.qimage import to_qimage
 from gui.widgets.compare_view import CompareView
 from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.empty_state import EmptyState
@@ -36,7 +37,6 @@ from gui.widgets.file_dialogs import ask_folder, ask_save
 from gui.widgets.flow_panel import FlowPanel
 from gui.widgets.gallery_view import MAX_COLUMN, MIN_COLUMN, Cell, GalleryView, Provider
 from gui.widgets.picture_view import PictureView
-from gui.widgets.qimage import to_qimage
 
 if TYPE_CHECKING:
     from engine.generation import Latent

@@ -22,11 +22,11 @@ from gui.controllers.generate_controller import GenerateController
 from gui.controllers.generate_edits import MORPH_STEPS, sample_words
 from gui.controllers.generate_export import file_stem
 from gui.services.context import Services
+from gui.services.qimage import to_qimage
 from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.file_dialogs import ask_save
 from gui.widgets.flow_grid import CAPTION_HEIGHT, FlowGrid, Thumbnail
 from gui.widgets.picture_view import PictureView
-from gui.widgets.qimage import to_qimage
 
 STRIP_SIDE = 60
 FRAME_MILLISECONDS = 80

@@ -23,11 +23,11 @@ from PySide6.QtWidgets import (
 from gui.controllers.generate_controller import GenerateController
 from gui.controllers.generate_settings import attribute_words
 from gui.pages.generate_morph import Filmstrip
+from gui.services.qimage import to_qimage
 from gui.widgets.empty_state import EmptyState
 from gui.widgets.flow_grid import CAPTION_HEIGHT, Thumbnail
 from gui.widgets.inspector_column import prepare_controls
 from gui.widgets.picture_view import PictureView
-from gui.widgets.qimage import to_qimage
 from gui.widgets.wait_bar import WaitBar
 
 if TYPE_CHECKING:

@@ -22,10 +22,10 @@ from gui.pages.generate_provenance import ProvenanceCard
 from gui.pages.generate_samples import SamplesTab
 from gui.pages.generate_strip import WorkStrip
 from gui.services.context import Services
+from gui.services.qimage import to_picture
 from gui.widgets.empty_state import EmptyState
 from gui.widgets.file_dialogs import ask_folder, ask_open, ask_save
 from gui.widgets.inspector_column import prepare_controls
-from gui.widgets.qimage import to_picture
 
 if TYPE_CHECKING:
     from engine.generation import Latent, Sample

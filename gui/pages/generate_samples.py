@@ -27,10 +27,10 @@ from gui.pages.generate_actions import SampleActions
 from gui.pages.generate_choice import ChoicePanel
 from gui.pages.generate_sample import SamplePanel
 from gui.services.context import Services
+from gui.services.qimage import to_qimage
 from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.flow_grid import Thumbnail
 from gui.widgets.inspector_column import prepare_controls
-from gui.widgets.qimage import to_qimage
 from gui.widgets.sample_grid import SampleGrid
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from gui.pages.actions import make_action
 from gui.pages.clipboard import NOTHING, clipboard_files, clipboard_image
 from gui.pages.laboratory_kinds import KindsPanel, KindsView
 from gui.pages.samples import sample_paths
+from gui.services.qimage import to_picture
 from gui.widgets.file_dialogs import ask_open, ask_save
 from gui.widgets.inspector_column import prepare_controls
-from gui.widgets.qimage import to_picture
 from gui.widgets.section import Section
 
 if TYPE_CHECKING:

@@ -26,13 +26,13 @@ from PySide6.QtWidgets import (
 from gui.controllers.latents_controller import EDGE_OF_DATA, OFF_DATA, RAW, STYLE, LatentsController
 from gui.pages.actions import make_action
 from gui.services.context import Services
+from gui.services.qimage import to_picture
 from gui.widgets.empty_state import EmptyState
 from gui.widgets.file_dialogs import ask_open, ask_save
 from gui.widgets.inspector_column import prepare_controls
 from gui.widgets.lamp import Lamp
 from gui.widgets.latent_slider import LatentSlider
 from gui.widgets.picture_view import PictureView
-from gui.widgets.qimage import to_picture
 from gui.widgets.section import Section
 from gui.widgets.seed_field import SeedField
 

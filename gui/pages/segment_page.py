@@ -24,10 +24,10 @@ from gui.controllers.wording import size_in_pixels
 from gui.pages.actions import make_action
 from gui.pages.clipboard import NOTHING, clipboard_files, clipboard_image
 from gui.pages.samples import sample_paths
+from gui.services.qimage import to_picture
 from gui.widgets.elided_label import ElidedLabel
 from gui.widgets.labeled_slider import LabeledSlider
 from gui.widgets.legend import Legend
-from gui.widgets.qimage import to_picture
 from gui.widgets.sample_strip import SampleStrip
 from gui.widgets.section import Section
 from gui.widgets.segmentation_canvas import SegmentationCanvas

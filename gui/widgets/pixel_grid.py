@@ -9,8 +9,8 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFocusEvent, QImage, QKeyEvent, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
+from gui.services.qimage import to_qimage
 from gui.services.theme import Theme
-from gui.widgets.qimage import to_qimage
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,9 +10,9 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QIcon, QKeyEvent, QMouseEvent, QPixmap, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QButtonGroup, QFrame, QLineEdit, QScrollArea, QToolButton, QVBoxLayout, QWidget
 
+from gui.services.qimage import to_qimage
 from gui.services.theme import Theme
 from gui.widgets.flow_panel import FlowPanel
-from gui.widgets.qimage import to_qimage
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,9 +15,9 @@ from pytestqt.qtbot import QtBot
 
 from engine.image import Picture
 from gui.services.context import Services
+from gui.services.qimage import to_picture, to_pixels, to_qimage
 from gui.widgets.image_canvas import ImageCanvas, ViewTransform
 from gui.widgets.pyramid import Pyramid, PyramidShelf
-from gui.widgets.qimage import to_picture, to_pixels, to_qimage
 
 RNG = np.random.default_rng(0)
 

@@ -30,7 +30,7 @@ from gui.pages.compress_side import BPP, MADE, MS_SSIM, PSNR, SHARE, SIZE, VISIB
 from gui.pages.samples import sample_paths
 from gui.services.context import Services
 from gui.services.notices import Notice
-from gui.widgets.qimage import to_qimage
+from gui.services.qimage import to_qimage
 
 PATIENCE = 60_000  # milliseconds; only reached when something is broken
 

@@ -17,10 +17,10 @@ from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from gui.services.context import Services
+from gui.services.qimage import to_pixels
 from gui.widgets.divider_view import BITS_OPACITY, LENS_RADIUS, DividerView
 from gui.widgets.heat_map import BITS_BLOCK, DIFFERENCE_GAIN, difference_levels, heat_colors
 from gui.widgets.pyramid import Pyramid
-from gui.widgets.qimage import to_pixels
 
 ROOT = Path(__file__).resolve().parents[2]
 WIDTH, HEIGHT = 400, 300
@@ -356,7 +356,7 @@ from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication
 from gui.widgets.divider_view import DividerView
 from gui.widgets.pyramid import Pyramid
-from gui.widgets.qimage import to_pixels
+from gui.services.qimage import to_pixels
 
 application = QApplication(sys.argv[:1])
 pixels = np.random.default_rng(0).integers(0, 256, (1200, 1600, 3), np.uint8)

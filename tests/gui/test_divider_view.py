@@ -9,9 +9,9 @@ from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
+from gui.services.qimage import to_pixels, to_qimage
 from gui.widgets.divider_view import DividerView
 from gui.widgets.pyramid import Pyramid
-from gui.widgets.qimage import to_pixels, to_qimage
 
 LEFT_COLOR, RIGHT_COLOR = (200, 30, 30), (30, 30, 200)
 WIDTH, HEIGHT = 400, 300

@@ -13,7 +13,7 @@ from engine.generation import SamplingSettings
 from engine.image import Picture, save_picture
 from gui.pages.generate_page import OWN, SAMPLES, GeneratePage
 from gui.services.context import Services
-from gui.widgets.qimage import to_qimage
+from gui.services.qimage import to_qimage
 from tests.gui.generate_pages import PATIENCE, REAL_FACES, choose_model, make_page, start, wait_grid
 
 

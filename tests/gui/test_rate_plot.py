@@ -18,8 +18,8 @@ from PySide6.QtWidgets import QApplication
 
 from engine.errors import OutputError
 from gui.services.context import Services
+from gui.services.qimage import to_pixels
 from gui.services.theme import DARK, LIGHT, contrast
-from gui.widgets.qimage import to_pixels
 from gui.widgets.rate_figure import LOOKS, MARKERS, OWN_LOOK, RateData, RateFigure, linear_ticks, marker_path
 from gui.widgets.rate_plot import Curve, RatePlot, RatePoint
 

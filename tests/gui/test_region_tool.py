@@ -11,10 +11,10 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from gui.services.context import Services
+from gui.services.qimage import to_pixels
 from gui.widgets.crop_frame import GRIPS, moved, pulled, spanned, whole_pixels
 from gui.widgets.divider_view import DividerView
 from gui.widgets.pyramid import Pyramid
-from gui.widgets.qimage import to_pixels
 from gui.widgets.region_mask import LONGEST, RegionMask
 from gui.widgets.region_tool import RegionTool
 

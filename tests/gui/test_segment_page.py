@@ -23,7 +23,7 @@ from gui.pages.samples import sample_paths
 from gui.pages.segment_page import SegmentPage
 from gui.services.context import Services
 from gui.services.notices import Notice
-from gui.widgets.qimage import to_pixels, to_qimage
+from gui.services.qimage import to_pixels, to_qimage
 
 PATIENCE = 60_000  # milliseconds; only reached when something is broken
 MODEL_NAME = "cells-in-tests"

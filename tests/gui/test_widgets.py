@@ -9,11 +9,11 @@ from PySide6.QtWidgets import QAbstractButton, QDoubleSpinBox, QLabel, QPushButt
 from pytestqt.qtbot import QtBot
 
 from gui.services.context import Services
+from gui.services.qimage import to_qimage
 from gui.widgets.busy import DELAY, Busy
 from gui.widgets.empty_state import EmptyState
 from gui.widgets.flow_grid import FlowGrid, Thumbnail
 from gui.widgets.labeled_slider import LabeledSlider
-from gui.widgets.qimage import to_qimage
 from gui.widgets.section import Section
 
 

@@ -20,6 +20,9 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+OptimizerName = Literal["adamw", "soap"]
+
+
 class Stage(_Section):
     """One phase of a run.
 
@@ -34,6 +37,7 @@ class Stage(_Section):
         parameters: prefixes of the parameters that learn; all when empty.
         largest_psnr_fall: dB that the validation PSNR may lose in this stage. Beyond it the stage ends, and the weights
             of its last validation within that limit are kept.
+        optimizer: overrides that of the training in this stage.
     """
 
     name: str = "main"
@@ -45,6 +49,7 @@ class Stage(_Section):
     crop: int | None = Field(default=None, ge=16)
     parameters: tuple[str, ...] = ()
     largest_psnr_fall: float | None = Field(default=None, gt=0)
+    optimizer: OptimizerName | None = None
 
 
 class TrainingSettings(_Section):
@@ -61,7 +66,7 @@ class TrainingSettings(_Section):
     """
 
     ema: float = Field(default=0.999, ge=0, lt=1)
-    optimizer: Literal["adamw", "soap"] = "adamw"
+    optimizer: OptimizerName = "adamw"
     weight_decay: float = Field(default=0.0, ge=0)
     gradient_clip: float = Field(default=1.0, gt=0)
     validate_every: int = Field(default=500, ge=1)

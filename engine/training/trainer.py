@@ -164,7 +164,7 @@ class _Run:
             # The averaged weights are what will be saved, so they are what a later stage builds upon.
             self.network.load_state_dict(self.average.state_dict())
         _choose_parameters(self.network, stage)
-        optimizer = _optimizer(self.network, self.recipe)
+        optimizer = _optimizer(self.network, self.recipe, stage)
         self.kept, self.least_psnr = None, None
         if restored:
             self.kept = restore(self.folder, self.network, self.average, optimizer)
@@ -406,15 +406,15 @@ def _learning(network: Network) -> list[nn.Parameter]:
     return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
 
-def _optimizer(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser; biases, gains and norms are not decayed."""
+def _optimizer(network: Network, recipe: Recipe, stage: Stage) -> torch.optim.Optimizer:
+    """The optimiser of a stage; biases, gains and norms are not decayed."""
     kernels = [parameter for parameter in _learning(network) if parameter.ndim >= 2]
     others = [parameter for parameter in _learning(network) if parameter.ndim < 2]
     groups = [
         {"params": kernels, "weight_decay": recipe.training.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
-    kind = Soap if recipe.training.optimizer == "soap" else torch.optim.AdamW
+    kind = Soap if (stage.optimizer or recipe.training.optimizer) == "soap" else torch.optim.AdamW
     return kind([group for group in groups if group["params"]], lr=1e-3)
 
 

@@ -117,6 +117,15 @@ def test_a_run_starts_from_another_model_but_for_what_it_learns_anew(recipe: Rec
         assert torch.equal(value, before[name]) is not name.startswith("classifier"), name
 
 
+def test_a_stage_may_have_an_optimizer_of_its_own(recipe: Recipe, tmp_path: Path) -> None:
+    settings = recipe.training.model_copy(update={"optimizer": "soap"})
+    stages = [stage.model_copy(update={"optimizer": "soap"}) for stage in recipe.stages]
+    train(recipe, tmp_path / "plain", device="cpu")
+    train(recipe.model_copy(update={"training": settings}), tmp_path / "training", device="cpu")
+    train(recipe.model_copy(update={"stages": stages}), tmp_path / "stage", device="cpu")
+    assert losses(tmp_path / "stage") == losses(tmp_path / "training") != losses(tmp_path / "plain")
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "soap"])
 def test_a_stopped_run_resumes_to_the_same_curve(recipe: Recipe, tmp_path: Path, optimizer: str) -> None:
     settings = recipe.training.model_copy(update={"optimizer": optimizer})

@@ -119,7 +119,7 @@ def test_a_run_starts_from_another_model_but_for_what_it_learns_anew(recipe: Rec
 
 def test_a_stage_may_have_an_optimizer_of_its_own(recipe: Recipe, tmp_path: Path) -> None:
     settings = recipe.training.model_copy(update={"optimizer": "soap"})
-    stages = [stage.model_copy(update={"optimizer": "soap"}) for stage in recipe.stages]
+    stages = tuple(stage.model_copy(update={"optimizer": "soap"}) for stage in recipe.stages)
     train(recipe, tmp_path / "plain", device="cpu")
     train(recipe.model_copy(update={"training": settings}), tmp_path / "training", device="cpu")
     train(recipe.model_copy(update={"stages": stages}), tmp_path / "stage", device="cpu")

@@ -160,7 +160,8 @@ def open_sample(path: Path) -> tuple[Generator, Latent]:
     latent = read_latent(path)
     generator = generator_of(latent, compute_device().torch_device)
     if generator.card.weights_sha256 != latent.weights_sha256:
-        errors.print(f"{path} was made by another version of {latent.model}: pictures may differ.", soft_wrap=True)
+        words = f"{path} was made by another version of {latent.model}: pictures may differ."
+        errors.print(words, soft_wrap=True, markup=False)
     return generator, latent
 
 

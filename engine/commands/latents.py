@@ -25,7 +25,7 @@ from engine.commands.console import (
     set_compute,
     table,
 )
-from engine.errors import OutputError
+from engine.errors import AnalysisError, OutputError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,6 +73,7 @@ def latents(
     if existing and not overwrite:
         raise OutputError(f"{existing[0]} exists already.", "Use --overwrite to replace it.")
     from engine.files import write_bytes, write_text
+    from engine.generation.choice import find_attribute
     from engine.image import encode_png
     from engine.latent.clusters import k_means
     from engine.latent.encodings import encode_data, open_for
@@ -81,8 +82,21 @@ def latents(
     from engine.latent.maps import make_map, map_methods
     from engine.models.registry import load_model
 
+    # Told before minutes of work, not after.
+    known = {one.key: one for one in map_methods()}
+    if method not in known:
+        raise UsageError(f"There is no map {method!r}.", f"Use one of: {', '.join(known)}.")
+    if not known[method].installed:
+        raise AnalysisError(
+            f"{known[method].label} is not installed.",
+            'Install it with: pip install "latent-studio[maps]", or choose another map.',
+        )
     opened_model = load_model(model, compute_device().torch_device)
     opened, name = open_for(opened_model, data, split=split, limit=limit, roots=data_roots())
+    if attribute is not None:
+        find_attribute(opened.attributes, attribute)
+    if clusters is not None and not 1 <= clusters <= len(opened):
+        raise UsageError(f"{clusters} clusters of {len(opened)} pictures were asked for.", "Ask for fewer.")
     with bar("Encoding pictures") as progress:
         encodings = encode_data(opened_model, opened, name, told=told, progress=progress)
     with bar("Drawing the map") as progress:

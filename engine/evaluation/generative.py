@@ -30,7 +30,7 @@ from engine.models.conditional_vae import ConditionalVAE
 from engine.models.registry import load_model
 from engine.models.store import Model
 from engine.progress import CancelToken, Progress, ProgressCallback, ignore_progress
-from engine.training import load_recipe
+from engine.training import recipe_of
 
 GENERATIVE_FAMILIES = (ConditionalVAE.family, Autoencoder.family)
 MOST_PICTURES = 3000
@@ -126,7 +126,7 @@ def _generative_network(model: Model) -> ConditionalVAE | Autoencoder:
 
 def _recipe_set(card: ModelCard) -> str:
     try:
-        return load_recipe(card.recipe).data.set
+        return recipe_of(card).data.set
     except LatentStudioError as error:
         raise UsageError(f"The recipe of {card.name} is not at hand.", "Name the data set with --data.") from error
 
@@ -220,7 +220,7 @@ def measure_vae(
             test,
             pool,
             LabelledPictures(known, known_labels),
-            LabelledPictures(real, labels),
+            LabelledPictures(real, labels, showing),
             steps,
             figure,
             progress,

@@ -16,10 +16,12 @@ _SEED = 21
 
 
 class LabelledPictures(NamedTuple):
-    """Pictures (N, C, S, S), uint8 or in 0..1, and their labels (N, A)."""
+    """Pictures (N, C, S, S), uint8 or in 0..1, their labels (N, A), and which labels they show, (N, A) bool; None where
+    they show all."""
 
     images: Tensor
     labels: Tensor
+    showing: Tensor | None = None
 
 
 class Gain(NamedTuple):
@@ -68,7 +70,9 @@ def classification_accuracy(
 
     judge = fit_classifier(Judge(channels, side, sizes), draw, steps, message, progress, cancel)
     _, values = judge_pictures(judge, test.images)
-    return (values == test.labels).double().mean(0)
+    showing = torch.ones_like(values, dtype=torch.bool) if test.showing is None else test.showing
+    right = (values == test.labels) & showing
+    return right.double().sum(0) / showing.sum(0).clamp_min(1)
 
 
 def gain_by_samples(

@@ -19,6 +19,7 @@ from engine.errors import OutputError, UsageError
 from engine.files import write_bytes
 from engine.progress import CancelToken, Progress, ProgressCallback, ignore_progress
 
+MOST_PIXELS = 500_000_000  # of all frames together, which a format may hold at once
 SUFFIXES = (".gif", ".webp", ".mp4")
 SECONDS = (0.02, 10.0)  # a GIF counts hundredths of seconds, and viewers slow down what is faster than two of them
 
@@ -65,6 +66,8 @@ def save_animation(
         )
     if not 1 <= scale <= 64:
         raise UsageError(f"The scale {scale} is out of range.", "Use 1 to 64.")
+    if len(frames) * frames[0].shape[0] * frames[0].shape[1] * scale**2 > MOST_PIXELS:
+        raise UsageError("The animation would be too large.", "Use fewer pictures or a smaller scale.")
     if not overwrite and path.exists():
         raise OutputError(f"{path} exists already.", "Choose another name or allow overwriting.")
 

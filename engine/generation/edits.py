@@ -22,6 +22,7 @@ from engine.progress import CancelToken, Progress, ProgressCallback, ignore_prog
 
 MAX_STEPS = 1000
 LIKENESS = 0.5
+_LEAST_SPREAD = 0.5
 
 
 def vary(
@@ -40,7 +41,8 @@ def vary(
         generator: of the latent's model.
         latent: the original.
         radius: 0 gives the original itself, 1 a style that has nothing in common with it. In between the style is
-            sqrt(1 - radius^2) of the original and `radius` of new noise, which keeps it as typical as it was.
+            sqrt(1 - radius^2) of the original and `radius` of new noise of its temperature (at least 0.5, or a sample
+            of temperature 0 would have no variations), which keeps it as typical as it was.
         count: 1 to 10,000.
         seed: number i is made with `seed + i`.
         progress: `partial` carries each finished `Sample`.
@@ -58,7 +60,7 @@ def vary(
     style = torch.tensor(latent.values)
 
     def variation(index: int) -> Latent:
-        noise = torch.randn(len(style), generator=_dice("vary", seed + index)) * latent.temperature
+        noise = torch.randn(len(style), generator=_dice("vary", seed + index)) * _spread(latent)
         return _moved(latent, math.sqrt(1 - radius**2) * style + radius * noise)
 
     return _draw_all(generator, count, variation, "Variation", progress, cancel)
@@ -108,7 +110,7 @@ def more_like(
         centre = centre * (shares @ styles.norm(dim=1)) / centre.norm().clamp_min(1e-6)
         parents = [given[int(torch.multinomial(shares, 1, generator=dice))] for _ in generator.attributes]
         nearest = given[int(shares.argmax())]
-        noise = torch.randn(styles.shape[1], generator=dice) * nearest.temperature
+        noise = torch.randn(styles.shape[1], generator=dice) * _spread(nearest)
         names = [attribute.name for attribute in generator.attributes]
         chosen = {
             name: parent.attributes[name]
@@ -226,7 +228,14 @@ def _with_value(generator: Generator, latent: Latent, name: str, value: str | No
         return latent
     # The style must be known before the attribute changes: it is what both pictures have in common.
     kept = _movable(generator, latent)
-    return replace(kept, attributes=wanted, mix=mix, drawn=tuple(one for one in latent.drawn if one != name))
+    # A seed draws a value for what is left open, so it would not give this picture again.
+    seed = None if value is None else kept.seed
+    return replace(kept, attributes=wanted, mix=mix, seed=seed, drawn=tuple(one for one in latent.drawn if one != name))
+
+
+def _spread(latent: Latent) -> float:
+    """Deviation of the noise that varies a latent."""
+    return max(latent.temperature, _LEAST_SPREAD)
 
 
 def _movable(generator: Generator, latent: Latent) -> Latent:

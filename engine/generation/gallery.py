@@ -228,8 +228,18 @@ class Gallery:
         return self._move(ids, lambda place: not place.trashed, trashed=_today().isoformat())
 
     def restore(self, ids: Iterable[int]) -> list[int]:
-        """Take pictures out of the trash; the ids of those that were in it."""
-        return self._move(ids, lambda place: bool(place.trashed), trashed="")
+        """Take pictures out of the trash, as the newest ones; the ids of those that were in it."""
+        restored = self._move(ids, lambda place: bool(place.trashed), trashed="")
+        now = time.time_ns()
+
+        def renew(index: sqlite3.Connection) -> None:
+            # Where the gallery is full the oldest ones go to the trash, and these have just been wanted back.
+            with _writing(index):
+                for place, id in enumerate(restored):
+                    self._renew(index, id, now - 1000 * place)
+
+        self._with_index(renew)
+        return restored
 
     def delete_for_good(self, ids: Iterable[int]) -> list[int]:
         """Delete pictures that are in the trash; their ids. What is not in the trash stays."""
@@ -403,7 +413,7 @@ class Gallery:
                 progress(Progress(number, len(unknown), "Reading the gallery"))
                 changed = self._changed(place)
                 try:
-                    rows.append(_row(place, read_latent(self.folder / place.file), changed))
+                    rows.append(_row(place, read_latent(self._path(place.file)), changed))
                 except LatentStudioError as error:
                     skipped.append((place.file, changed, error.problem))
             with _writing(index):
@@ -425,23 +435,27 @@ class Gallery:
         except OSError:
             return []
 
+    def _path(self, file: str) -> Path:
+        """A picture's path; the index is a file that others may have written."""
+        if Path(file).is_absolute() or ".." in Path(file).parts:
+            raise _IndexDamagedError(file)
+        return self.folder / file
+
     def _changed(self, place: _Place) -> int:
         try:
-            return (self.folder / place.file).stat().st_mtime_ns
+            return self._path(place.file).stat().st_mtime_ns
         except OSError:
             return 0
 
     def _known(self, digests: Sequence[str]) -> dict[str, int]:
         """Ids of the pictures in the gallery, outside the trash, by the digest of their latent."""
         rows = self._with_index(lambda index: _rows(index, "digest", digests))
-        return {
-            row["digest"]: row["id"] for row in rows if not row["trashed"] and (self.folder / row["file"]).is_file()
-        }
+        return {row["digest"]: row["id"] for row in rows if not row["trashed"] and self._path(row["file"]).is_file()}
 
     def _entry(self, row: sqlite3.Row) -> GalleryEntry:
         return GalleryEntry(
             id=row["id"],
-            path=self.folder / row["file"],
+            path=self._path(row["file"]),
             model=row["model"],
             attributes=json.loads(row["attributes"]),
             seed=row["seed"],
@@ -488,14 +502,14 @@ class Gallery:
             target = _free(self.folder / TRASH / day / name if day else self.folder / name)
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                (self.folder / place.file).rename(target)
+                (self._path(place.file)).rename(target)
             except FileNotFoundError:
                 # Deleted by hand.
                 index.execute("DELETE FROM pictures WHERE id = ?", (place.id,))
                 continue
             except OSError as error:
                 raise OutputError(
-                    f"{self.folder / place.file} cannot be moved: {error.strerror or error}.",
+                    f"{self._path(place.file)} cannot be moved: {error.strerror or error}.",
                     "See that the gallery's folder can be written.",
                 ) from error
             self._update(index, _Place(place.id, target.relative_to(self.folder).as_posix(), star, day))
@@ -513,7 +527,7 @@ class Gallery:
     def _renew(self, index: sqlite3.Connection, id: int, made: int) -> None:
         row = index.execute("SELECT file FROM pictures WHERE id = ?", (id,)).fetchone()
         if row is not None:
-            _set_time(self.folder / row["file"], made)
+            _set_time(self._path(row["file"]), made)
             index.execute("UPDATE pictures SET made = ? WHERE id = ?", (made, id))
 
     def _tidy(self, index: sqlite3.Connection) -> None:
@@ -527,7 +541,7 @@ class Gallery:
     def _delete(self, index: sqlite3.Connection, rows: Sequence[sqlite3.Row]) -> list[int]:
         deleted = []
         for row in rows:
-            path = self.folder / row["file"]
+            path = self._path(row["file"])
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:

@@ -159,7 +159,9 @@ class Generator:
                 point = self.network.latent_to_style(self._raw(latent), labels, mixes)
         if not bool(torch.isfinite(point).all()):
             raise _off_data(latent)
-        return replace(latent, space=space, values=tuple(point[0].tolist()), guidance=1.0)
+        # With guidance the seed gives this picture only together with it.
+        seed = latent.seed if latent.guidance == 1 else None
+        return replace(latent, space=space, values=tuple(point[0].tolist()), guidance=1.0, seed=seed)
 
     def _drawn(self, settings: SamplingSettings, numbers: list[int | None], seed: int) -> Latent:
         """The latent that a seed gives."""

@@ -14,7 +14,7 @@ from engine.data import DataSet, DataSettings, measuring_split, open_data
 from engine.errors import DataError, LatentStudioError, UsageError
 from engine.models.card import ModelCard
 from engine.progress import CancelToken, Progress, ProgressCallback, ignore_progress
-from engine.training import load_recipe
+from engine.training import recipe_of
 
 _CHUNK = 1024
 _SEED = 7
@@ -96,7 +96,7 @@ class NearestPictures:
             Cancelled: by `cancel`.
         """
         try:
-            settings = load_recipe(card.recipe).data
+            settings = recipe_of(card).data
         except LatentStudioError as error:
             raise DataError(
                 f"The recipe of {card.name} is not at hand, so its training pictures are not known.",

@@ -27,7 +27,6 @@ class Ink:
 
     ground: tuple[int, int, int] = (255, 255, 255)
     covered: tuple[int, int, int] = (231, 233, 238)
-    line: tuple[int, int, int] = (220, 223, 230)
     mark: tuple[int, int, int] = (213, 94, 0)
 
 
@@ -121,15 +120,16 @@ def save_gif(
     cancel = cancel or never_cancelled()
     shown = moments(after.shape[0] * after.shape[1])
     images = []
-    # One palette for all frames: the last one shows every colour.
-    palette = Image.fromarray(frame(steps, before, after, shown[-1], ink=ink)).quantize(256)
+    if not shown:
+        raise OutputError("There is no output to animate.", "Choose a layer with an output.")
+    # One palette for all frames: the first one has what is covered, the last one all of the picture.
+    ends = [frame(steps, before, after, index, ink=ink) for index in (shown[0], shown[-1])]
+    palette = Image.fromarray(np.concatenate(ends)).quantize(256)
     for number, index in enumerate(shown):
         cancel.raise_if_cancelled()
         progress(Progress(number, len(shown), "Drawing"))
         drawn = Image.fromarray(frame(steps, before, after, index, ink=ink))
         images.append(drawn.quantize(palette=palette, dither=Image.Dither.NONE))
-    if not images:
-        raise OutputError("There is no output to animate.", "Choose a layer with an output.")
     durations = [max(20, milliseconds)] * (len(images) - 1) + [1000]
     stream = io.BytesIO()
     images[0].save(stream, "GIF", save_all=True, append_images=images[1:], duration=durations, loop=0)

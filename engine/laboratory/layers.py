@@ -17,6 +17,8 @@ Kind = Literal["standard", "dilated", "transposed", "separable", "pool", "resize
 KINDS: tuple[Kind, ...] = get_args(Kind)
 # Beyond these a stack is a mistake rather than a wish; they also bound what one request can cost.
 MAX_KERNEL, MAX_STRIDE, MAX_RATE, MAX_CHANNELS, MAX_LAYERS = 15, 8, 64, 8192, 100
+# What a stack may enlarge its input by: the field of what it sees is counted for every phase of an enlarged pixel.
+MAX_ENLARGEMENT = 512
 MAX_MAP = 511  # side of a contribution map
 
 
@@ -232,6 +234,11 @@ def facts(layers: Sequence[Layer], in_channels: int, height: int, width: int) ->
                     "Use a smaller kernel, more padding or a larger picture.",
                 )
         steps += own
+        if prod(step.branches[0].stride for step in steps if step.branches[0].transposed) > MAX_ENLARGEMENT:
+            raise UsageError(
+                f"Layer {number}: the stack enlarges its input more than {MAX_ENLARGEMENT} times.",
+                "Use fewer enlarging layers or smaller strides.",
+            )
         weights = sum(branch.parameters_without_bias() for step in own if step.weighted for branch in step.branches)
         channels = layer.out_channels(in_channels)
         found.append(

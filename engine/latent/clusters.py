@@ -132,7 +132,8 @@ def k_means(
     """
     from sklearn.cluster import KMeans
 
-    table = _table(points, "kmeans", count)
+    # In double precision: squares of large latents overflow otherwise.
+    table = _table(points, "kmeans", count).astype(np.float64)
     best, lowest = None, np.inf
     for start in range(_RESTARTS):
         if cancel is not None:

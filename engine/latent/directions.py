@@ -216,7 +216,15 @@ def directions_file(model: Path) -> Path:
 
 
 def save_directions(path: Path, card: ModelCard, spaces: dict[SpaceName, list[Direction]]) -> None:
-    """Write the directions of each space of a model, replacing what the file held. Raises `OutputError`."""
+    """Write the directions of each space of a model, replacing what the file held.
+
+    Raises:
+        UsageError: a name is empty or too long.
+        OutputError: the file cannot be written.
+    """
+    for name in (one.name for directions in spaces.values() for one in directions):
+        if not 1 <= len(name) <= 256:
+            raise UsageError("A direction needs a name of 1 to 256 characters.", "Use another name.")
     stored = _StoredSet(
         model=card.name,
         weights_sha256=card.weights_sha256,

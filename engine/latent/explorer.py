@@ -140,7 +140,7 @@ class LatentExplorer:
         self._check_space(space)
         points = self._points(values)
         parts = [
-            to_pixels(self._maps.decode(self._maps.to_raw(space, part, choice), choice))
+            to_pixels(_on_data(self._maps.decode(self._maps.to_raw(space, part, choice), choice)))
             for part in points.split(_CHUNK)
         ]
         return np.concatenate(parts) if parts else np.zeros((0, self.image_size, self.image_size, 3), np.uint8)
@@ -155,7 +155,7 @@ class LatentExplorer:
         self._check_space(space)
         image = picture_tensor(picture, self.image_size, self._channels).to(self.device)
         raw = self._maps.encode(image, choice)
-        values = self._maps.from_raw(space, raw, choice)
+        values = _on_data(self._maps.from_raw(space, raw, choice))
         return self._values(values), to_pixels(image)[0]
 
     def convert(self, values: np.ndarray, source: str, target: str, choice: Mapping[str, str]) -> np.ndarray:
@@ -169,7 +169,7 @@ class LatentExplorer:
         self._check_space(target)
         points = self._points(values)
         if source != target:
-            points = self._maps.from_raw(target, self._maps.to_raw(source, points, choice), choice)
+            points = _on_data(self._maps.from_raw(target, self._maps.to_raw(source, points, choice), choice))
         return points.float().cpu().numpy().copy()
 
     @torch.inference_mode()
@@ -235,6 +235,13 @@ class LatentExplorer:
     @staticmethod
     def _values(points: Tensor) -> np.ndarray:
         return points[0].float().cpu().numpy().copy()
+
+
+def _on_data(values: Tensor) -> Tensor:
+    """The values themselves, where all are finite."""
+    if not bool(torch.isfinite(values).all()):
+        raise UsageError("The values lie so far off the data that no picture can be drawn.", "Reset the sliders.")
+    return values
 
 
 def _widened(low: float, high: float) -> tuple[float, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -62,7 +63,9 @@ def save_model(path: Path, network: Network, card: ModelCard) -> ModelCard:
     """
     weights = stored_weights(network)
     config = json.loads(network.config.model_dump_json())
-    card = card.model_copy(update={"weights_sha256": hash_weights(weights), "family": network.family, "config": config})
+    card = _readable(card).model_copy(
+        update={"weights_sha256": hash_weights(weights), "family": network.family, "config": config}
+    )
     write_bytes(path, serialise(weights, metadata={CARD_KEY: card.model_dump_json()}))
     return card
 
@@ -75,7 +78,9 @@ def save_card(path: Path, card: ModelCard) -> None:
         OutputError: it cannot be written.
     """
     kept = read_card(path)
-    card = card.model_copy(update={"weights_sha256": kept.weights_sha256, "family": kept.family, "config": kept.config})
+    card = _readable(card).model_copy(
+        update={"weights_sha256": kept.weights_sha256, "family": kept.family, "config": kept.config}
+    )
     weights = load_file(path)
     write_bytes(path, serialise(weights, metadata={CARD_KEY: card.model_dump_json()}))
 
@@ -132,6 +137,11 @@ def load_network(path: Path, network_class: type[NetworkT], device: torch.device
     network.eval().requires_grad_(False)
     network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  (torch lacks it)
     return Model(card, network, device)
+
+
+def _readable(card: ModelCard) -> ModelCard:
+    """The card without figures that are no numbers: JSON has none for them, and the card could not be read again."""
+    return card.model_copy(update={"figures": tuple(one for one in card.figures if math.isfinite(one.value))})
 
 
 def _check_file(path: Path) -> None:

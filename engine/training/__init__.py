@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engine.training.recipe import Recipe, Stage, list_recipes, load_recipe, save_recipe
+from engine.training.recipe import Recipe, Stage, list_recipes, load_recipe, recipe_of, save_recipe
 from engine.training.run_log import RunLog, read_log
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Recipe", "RunLog", "Stage", "list_recipes", "load_recipe", "read_log", "save_recipe", "train"]
+__all__ = ["Recipe", "RunLog", "Stage", "list_recipes", "load_recipe", "read_log", "recipe_of", "save_recipe", "train"]
 
 
 def train(recipe: Recipe, run_folder: Path, **options: Any) -> Path | None:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from engine.data.settings import DataSettings
 from engine.errors import RecipeError, UsageError
 from engine.files import write_text
+from engine.models.card import ModelCard
 from engine.paths import recipe_folders
 
 
@@ -148,6 +149,18 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} cannot be read: {error}.") from error
     return parse_recipe(text, str(path))
+
+
+def recipe_of(card: ModelCard) -> Recipe:
+    """The recipe that a model's card names. Cards are untrusted: only a name is looked up, never a path.
+
+    Raises:
+        UsageError: there is no such recipe, or the card gives a path.
+        RecipeError: it is not valid.
+    """
+    if Path(card.recipe).name != card.recipe or card.recipe.endswith(".toml"):
+        raise UsageError(f"The card of {card.name} names no recipe but {card.recipe!r}.", "Name the data set yourself.")
+    return load_recipe(card.recipe)
 
 
 def list_recipes() -> list[Recipe]:

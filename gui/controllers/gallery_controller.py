@@ -65,6 +65,7 @@ class GalleryState:
         selected: ids of the selected pictures, in the order of the grid.
         opened: the selected pictures in full, where there are one or two, once they are read.
         problem: why they cannot be read.
+        trouble: why the gallery itself cannot be opened, or "".
         ready: the first search was answered.
         reading: how far the index is made anew, None while it is not.
     """
@@ -79,6 +80,7 @@ class GalleryState:
     selected: tuple[int, ...] = ()
     opened: tuple[Opened, ...] = ()
     problem: str = ""
+    trouble: str = ""
     ready: bool = False
     reading: Progress | None = None
 
@@ -165,7 +167,7 @@ class GalleryController(QObject):
     @Slot(object)
     def _on_refresh_failed(self, error: LatentStudioError) -> None:
         self._end_reading()
-        self.state.ready = True
+        self.state.ready, self.state.trouble = True, error.problem
         self._on_failed(error)
         self.found.emit()
 
@@ -231,18 +233,19 @@ class GalleryController(QObject):
             self._search_again = True
             return
         self._searching, self._search_again = True, False
-        task = self._run(READING_LANE, partial(_search, self.state.filters))
+        task = self._run(READING_LANE, partial(_search, self.state.filters, self.thumbnails.ids))
         task.succeeded.connect(self._on_found)
         task.failed.connect(self._on_search_failed)
 
     @Slot(object)
-    def _on_found(self, answer: tuple[list[int], Overview]) -> None:
+    def _on_found(self, answer: tuple[list[int], Overview, list[GalleryEntry]]) -> None:
         self._searching = False
         if self._search_again:
             self._search()
             return
-        ids, overview = answer
+        ids, overview, entries = answer
         state = self.state
+        state.trouble = ""
         state.ids, state.models, state.skipped = ids, overview.models, overview.skipped
         state.kept, state.starred, state.trashed = overview.kept, overview.starred, overview.trashed
         state.ready = True
@@ -250,12 +253,17 @@ class GalleryController(QObject):
             # Its last picture is gone; a filter that nobody sees any more would hide everything else.
             self._filter(model="")
         self._keep_selected()
+        # Stars may have been given elsewhere, on another tab or by another program.
+        shown = {entry.id: self.thumbnails.get(entry.id) for entry in entries}
+        other = [entry for entry in entries if (seen := shown[entry.id]) is not None and seen.entry != entry]
+        if other:
+            self._show_entries(other)
         self.found.emit()
 
     @Slot(object)
     def _on_search_failed(self, error: LatentStudioError) -> None:
         self._searching = False
-        self.state.ready = True
+        self.state.ready, self.state.trouble = True, error.problem
         self._on_failed(error)
         self.found.emit()
 
@@ -484,13 +492,14 @@ def _in_gallery(folder: Path, use: Callable[[Gallery], Any]) -> Any:
     return use(Gallery(folder))
 
 
-def _search(filters: Filters, gallery: Gallery) -> tuple[list[int], Overview]:
+def _search(filters: Filters, shown: Sequence[int], gallery: Gallery) -> tuple[list[int], Overview, list[GalleryEntry]]:
+    """What fits the filters, the counts, and what the index says of pictures that are on show."""
     from engine.generation.gallery import GalleryQuery
 
     query = GalleryQuery(
         text=filters.text, model=filters.model or None, starred=filters.starred, trashed=filters.trashed
     )
-    return gallery.search(query), gallery.overview()
+    return gallery.search(query), gallery.overview(), gallery.entries(shown)
 
 
 def _open(ids: Sequence[int], stamp: int, gallery: Gallery) -> tuple[int, tuple[Opened, ...]]:

@@ -52,6 +52,11 @@ class Thumbnails(QObject):
         self._wanted: list[int] = []
         self._reading: list[int] = []
 
+    @property
+    def ids(self) -> list[int]:
+        """The pictures whose thumbnails are there."""
+        return list(self._kept)
+
     def get(self, id: int) -> Thumbnail | None:
         """The thumbnail if it is there; never reads a file."""
         found = self._kept.get(id)

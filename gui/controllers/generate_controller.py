@@ -154,7 +154,7 @@ class GenerateController(QObject):
         """The page is shown: look which models are at hand; the first time, load one and fill the grid."""
         task = self.services.host.run(work.list_cards)
         task.succeeded.connect(self._on_models)
-        task.failed.connect(self._on_failed)
+        task.failed.connect(self._on_cards_failed)
 
     def choose_model(self, name: str) -> None:
         """Load another model; the samples shown stay until new ones arrive."""
@@ -164,7 +164,7 @@ class GenerateController(QObject):
     @Slot(object)
     def _on_models(self, cards: list[ModelCard]) -> None:
         first = not self._activated
-        self._activated = True
+        self._activated = self._activated or bool(cards)
         if tuple(cards) != self.state.models:
             self.state.models = tuple(cards)
             self.models_changed.emit()
@@ -201,6 +201,13 @@ class GenerateController(QObject):
         self.settings_changed.emit()
         self.follow()
         self.tiles.start()
+
+    @Slot(object)
+    def _on_cards_failed(self, error: LatentStudioError) -> None:
+        if not self.state.model:
+            self.state.loading = False
+            self.model_changed.emit()
+        self._on_failed(error)
 
     @Slot(object)
     def _on_load_failed(self, error: LatentStudioError) -> None:

@@ -81,6 +81,7 @@ class GenerateDropped(QObject):
             self.provenance = found
             self.provenance_changed.emit()
         else:
+            self.close()
             self.picture_opened.emit(found)
 
     def _on_drawn(self, name: str, sample: Sample) -> None:

@@ -60,7 +60,8 @@ class GenerateKeeping(QObject):
             weakref.finalize(sample, self._kept.pop, id(sample), None).atexit = False
         for start in range(0, len(new), AT_ONCE):
             some = new[start : start + AT_ONCE]
-            self._write(partial(_add, self.folder, some, [self._kept[id(sample)] for sample in some]))
+            kept = [self._kept[id(sample)] for sample in some]
+            self._write(partial(_add, self.folder, some, kept), partial(self._forget, kept))
 
     def star(self, samples: Sequence[Sample], starred: bool) -> None:
         """Give samples a star, which puts them into the gallery, or take it from them."""
@@ -69,7 +70,7 @@ class GenerateKeeping(QObject):
         for one in kept:
             one.starred = starred
         self.changed.emit()
-        self._write(partial(_star, self.folder, kept, starred))
+        self._write(partial(_star, self.folder, kept, starred), partial(self._take_back, kept, not starred))
 
     def trash(self, samples: Sequence[Sample]) -> None:
         """Move those that are in the gallery to its trash."""
@@ -82,9 +83,22 @@ class GenerateKeeping(QObject):
     def _known(self, samples: Sequence[Sample]) -> list[_Kept]:
         return [self._kept[id(sample)] for sample in samples if id(sample) in self._kept]
 
-    def _write(self, function: Callable[[], object]) -> None:
+    def _forget(self, kept: Sequence[_Kept]) -> None:
+        """They are not in the gallery: the next wish to keep them tries again."""
+        lost = {id(one) for one in kept}
+        for key in [key for key, one in list(self._kept.items()) if id(one) in lost]:
+            self._kept.pop(key, None)
+
+    def _take_back(self, kept: Sequence[_Kept], starred: bool) -> None:
+        """Stars are as they were before."""
+        for one in kept:
+            one.starred = starred
+
+    def _write(self, function: Callable[[], object], undo: Callable[[], None] | None = None) -> None:
         task = self._host.run(function, engine=False, lane=LANE, finish=True)
         task.succeeded.connect(self._on_written)
+        if undo is not None:
+            task.failed.connect(lambda _error: undo())
         task.failed.connect(self._on_failed)
 
     @Slot(object)
@@ -93,6 +107,7 @@ class GenerateKeeping(QObject):
 
     @Slot(object)
     def _on_failed(self, error: LatentStudioError) -> None:
+        self.changed.emit()
         self._notices.error(error, self.tr("Gallery"))
 
 

@@ -422,6 +422,9 @@ class KindsController(QObject):
         before = self._state.pixels
         self._set(made_with=settings, pixels=pixels, outputs=outputs)
         if before is None or before.shape != pixels.shape:
+            if not settings.map_width:
+                self._timing.cancel()
+                self._set(timings={}, measuring=False)
             self._find_facts()
             self._pinned = None
             self._keep_moment()

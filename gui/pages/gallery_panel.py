@@ -401,6 +401,8 @@ class GalleryPanel(QWidget):
         state, filters = self.controller.state, self.controller.state.filters
         if not state.ready:
             self._empty.set_text(self.tr("Opening the gallery…"), "")
+        elif state.trouble:
+            self._empty.set_text(self.tr("The gallery cannot be opened"), state.trouble)
         elif filters.narrow:
             text = self.tr("Use fewer words, or another filter.")
             self._empty.set_text(self.tr("No picture fits"), text)

@@ -20,7 +20,7 @@ class NearestPanel(QWidget):
 
     def __init__(self, nearest: GenerateNearest, find: QAction, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._nearest = nearest
+        self._nearest, self._find = nearest, find
         self.find_button = QPushButton(self.tr("Find them"))
         self.find_button.setToolTip(self.tr("Look through the training pictures: is the sample new, or a copy?"))
         self.find_button.clicked.connect(find.trigger)
@@ -51,6 +51,7 @@ class NearestPanel(QWidget):
         column.addWidget(self._strip)
         column.addWidget(self.sentence)
         nearest.changed.connect(self.show_found)
+        find.changed.connect(self.show_found)
         self.show_found()
 
     @Slot(object)
@@ -66,7 +67,7 @@ class NearestPanel(QWidget):
         nearest = self._nearest
         found = nearest.found
         self.wait.set_busy(nearest.lane.busy)
-        self.find_button.setEnabled(not nearest.lane.busy)
+        self.find_button.setEnabled(self._find.isEnabled() and not nearest.lane.busy)
         self._strip.setVisible(found is not None)
         neighbours = [] if found is None else found.neighbours
         for label, neighbour in zip(self.pictures, neighbours, strict=False):
@@ -75,6 +76,7 @@ class NearestPanel(QWidget):
             values = ", ".join(neighbour.values.values())
             words = self.tr("{name}: {values}; differs by {distance:.3f}")
             label.setToolTip(words.format(name=neighbour.name, values=values or "—", distance=neighbour.distance))
+            label.setAccessibleName(label.toolTip())
         text = found.sentence if found is not None else nearest.problem
         self.sentence.setText(text)
         self.sentence.setVisible(bool(text))

@@ -235,6 +235,8 @@ class GeneratePage(QWidget):
                 self.empty.set_text(self.tr("The engine could not start"), host.state_text)
             elif state.loading:
                 self.empty.set_text(self.tr("The model is loading…"), "")
+            elif state.models:
+                self.empty.set_text(self.tr("The model cannot be loaded"), self.tr("Choose another one at the right."))
             else:
                 text = self.tr("Train one on the Train page, or put a model file into the models folder.")
                 self.empty.set_text(self.tr("There is no model that generates pictures"), text)
@@ -257,7 +259,7 @@ class GeneratePage(QWidget):
 
     @Slot()
     def _on_provenance_changed(self) -> None:
-        if self.controller.dropped.provenance is not None and self.tabs.currentIndex() == OWN:
+        if self.controller.dropped.provenance is not None:
             self._show_samples()
 
     @Slot(object)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QSignalBlocker, QSize, Qt, QTimer, Slot
-from PySide6.QtGui import QAction, QResizeEvent
+from PySide6.QtCore import QEvent, QSignalBlocker, QSize, Qt, QTimer, Slot
+from PySide6.QtGui import QAction, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QFrame,
@@ -139,9 +139,9 @@ class SamplePanel(QFrame):
         self.made_section.add(grid)
 
     def _fill_change(self) -> None:
-        self.attribute = QComboBox()
+        self.attribute = _LetterBox()
         self.attribute.setAccessibleName(self.tr("Attribute to change"))
-        self.value = QComboBox()
+        self.value = _LetterBox()
         self.value.setAccessibleName(self.tr("New value"))
         for box in (self.attribute, self.value):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -168,6 +168,10 @@ class SamplePanel(QFrame):
         self.view.show_pixels(None if sample is None else sample.pixels)
         for section in (self.made_section, self.change_section, self.nearest_section):
             section.setEnabled(sample is not None)
+        # Values of another model mean nothing to the one that drew this sample.
+        own = sample is not None and sample.latent.model == self.controller.state.model
+        self.change_section.setEnabled(own)
+        self.every.setEnabled(own)
         if sample is None:
             self.caption.clear()
             self.details.clear()
@@ -210,6 +214,7 @@ class SamplePanel(QFrame):
         self.change_section.set_title(title)
         self.every.setVisible(bool(attributes))
         self._show_attribute()
+        self.show_sample()
 
     def _show_attribute(self) -> None:
         attribute = self._attribute()
@@ -254,6 +259,18 @@ class SamplePanel(QFrame):
         sample, attribute = self.controller.grids.selected, self._attribute()
         if sample is not None and attribute is not None:
             self.controller.edits.in_every_class(sample.latent, attribute.name)
+
+
+class _LetterBox(QComboBox):
+    """A list in which letters find a value, whatever they do on the rest of the page."""
+
+    def event(self, event: QEvent) -> bool:
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.ShortcutOverride:
+            typed = event.text()
+            if event.key() == Qt.Key.Key_Delete or (typed and typed.isprintable()):
+                event.accept()
+                return True
+        return super().event(event)
 
 
 NARROW = "QPushButton { padding-left: 6px; padding-right: 6px; }"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPoint, QSignalBlocker, QSize, Qt, QTimer, Slot
+from PySide6.QtCore import QModelIndex, QPoint, QSignalBlocker, QSize, Qt, QTimer, Slot
 from PySide6.QtGui import QAction, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QFrame,
@@ -67,6 +67,8 @@ class SamplesTab(QWidget):
         self.grid = SampleGrid(thumbnail_side=96, multiple=True, name=self.tr("Samples"))
         self.grid.setMinimumWidth(224)
         self.grid.selection_changed.connect(self._on_grid_selection)
+        self.grid.clicked.connect(self._on_clicked)
+        self.grid.activated.connect(self._on_clicked)
         self.grid.menu_requested.connect(self._on_menu)
         # Single letters are keys of the grid and of the panel beside it only; on the tiles they find a value.
         self.grid.addActions(actions.menu)
@@ -287,6 +289,13 @@ class SamplesTab(QWidget):
             if row != sheet.selected:
                 self.controller.grids.select(row)
         self._show_selected()
+
+    @Slot(QModelIndex)
+    def _on_clicked(self, index: QModelIndex) -> None:
+        """A sample that was selected before can be the second one of two, too."""
+        samples = self.controller.grids.samples
+        if self.controller.edits.purpose and index.row() < len(samples):
+            self.controller.edits.take_second(samples[index.row()])
 
     def _on_menu(self, row: int, position: QPoint) -> None:
         if row not in self.grid.selected_rows():

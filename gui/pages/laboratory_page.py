@@ -331,7 +331,7 @@ class LaboratoryPage(QWidget):
             color = self._services.theme.color(role)
             return color.red(), color.green(), color.blue()
 
-        return Ink(rgb("panel"), rgb("sunken"), rgb("border"), rgb("series_1"))
+        return Ink(rgb("panel"), rgb("sunken"), rgb("series_1"))
 
 
 class _Inspector(QWidget):

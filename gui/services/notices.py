@@ -100,9 +100,14 @@ class Notices(QObject):
     def _post(self, notice: Notice) -> None:
         assert_gui_thread()
         newest = self._newest
-        if newest is not None and (newest.kind, newest.title, newest.text) == (notice.kind, notice.title, notice.text):
+        same = newest is not None and (newest.kind, newest.title, newest.text) == (
+            notice.kind,
+            notice.title,
+            notice.text,
+        )
+        # One with actions stays by itself: each Undo brings back something else.
+        if newest is not None and same and not (newest.actions or notice.actions):
             newest.count += 1
-            newest.actions = notice.actions
             self.repeated.emit(newest)
             return
         self._newest = notice

@@ -480,7 +480,8 @@ class GalleryView(QListView):
             self._select_rows([row for row in rows if left <= row % self._columns <= right], command)
             self.viewport().update()
         else:
-            first, last = sorted((self._anchor, self._target))
+            last_row = self._rows.rowCount() - 1  # the anchor may be from before the rows were fewer
+            first, last = sorted((min(self._anchor, last_row), min(self._target, last_row)))
             self._select_rows(range(first, last + 1), command)
 
     def visualRegionForSelection(self, selection: QItemSelection) -> QRegion:

@@ -228,12 +228,17 @@ class Gallery:
         return self._move(ids, lambda place: not place.trashed, trashed=_today().isoformat())
 
     def restore(self, ids: Iterable[int]) -> list[int]:
-        """Take pictures out of the trash, as the newest ones; the ids of those that were in it."""
+        """Take pictures out of the trash, back to their places; the ids of those that were in it.
+
+        Where the gallery is full they become the newest ones: the oldest go to the trash, and these are wanted back.
+        """
         restored = self._move(ids, lambda place: bool(place.trashed), trashed="")
         now = time.time_ns()
 
         def renew(index: sqlite3.Connection) -> None:
-            # Where the gallery is full the oldest ones go to the trash, and these have just been wanted back.
+            query = "SELECT COUNT(*) FROM pictures WHERE trashed = '' AND starred = 0"
+            if index.execute(query).fetchone()[0] <= self.keep:
+                return
             with _writing(index):
                 for place, id in enumerate(restored):
                     self._renew(index, id, now - 1000 * place)

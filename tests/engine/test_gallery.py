@@ -161,6 +161,16 @@ def test_the_trash_forgets_what_is_old_and_nothing_else(gallery: Gallery, sample
     assert TRASH_DAYS == 30
 
 
+def test_what_is_restored_into_a_full_gallery_stays(tmp_path: Path, samples: list[Sample]) -> None:
+    gallery = Gallery(tmp_path, keep=3)
+    first = gallery.add(samples[:3])
+    gallery.trash(first[:1])
+    gallery.add(samples[3:6])
+    assert gallery.restore(first[:1]) == first[:1]
+    gallery.refresh()
+    assert first[0] in gallery.search(GalleryQuery())
+
+
 def test_the_newest_without_a_star_stay_and_older_ones_go_to_the_trash(tmp_path: Path, samples: list[Sample]) -> None:
     gallery = Gallery(tmp_path, keep=5)
     old = gallery.add(samples[:3])

@@ -550,3 +550,10 @@ def test_reach_says_where_the_first_output_looks() -> None:
     assert reach(Layer(padding=0).steps(1)) == Reach(3, 3, Fraction(1), 0)
     assert reach(Layer().steps(1)).start == -1
     assert reach(Layer("transposed", 3, 2).steps(1)) == Reach(2, 1, Fraction(1, 2), 0)
+
+
+def test_a_stack_that_enlarges_beyond_measure_is_refused() -> None:
+    doubling = Layer("resize", stride=2)
+    assert facts([doubling] * 9, 3, 8, 8)[-1].height == 8 * 512
+    with pytest.raises(UsageError, match="Layer 10: the stack enlarges"):
+        facts([doubling] * 10, 3, 8, 8)

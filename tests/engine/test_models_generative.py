@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,10 +12,12 @@ from pydantic import ValidationError
 from engine.losses.kl import kl_per_dimension, warm_up, with_free_bits
 from engine.losses.reconstruction import optimal_scale_laplace_nll, optimal_sigma_nll
 from engine.models.autoencoder import Autoencoder, AutoencoderConfig
+from engine.models.card import Figure, ModelCard
 from engine.models.conditional_vae import ConditionalVAE, ConditionalVaeConfig
 from engine.models.latent_flow import LatentFlow
 from engine.models.latent_statistics import principal_moves
 from engine.models.registry import load_model
+from engine.models.store import read_card, save_card, save_model
 from tests.engine.generative_models import discs, train_some_steps
 
 
@@ -218,3 +221,13 @@ def test_autoencoder_beats_the_mean_picture(autoencoder_path) -> None:
     with torch.no_grad():
         error = (network.decode(network.encode(images)) - images).square().mean()
     assert error < 0.5 * (images.mean(0) - images).square().mean()
+
+
+def test_a_figure_that_is_no_number_does_not_make_a_model_unreadable(tmp_path: Path) -> None:
+    config = ConditionalVaeConfig(attribute_sizes=(), widths=(16, 8), features=16)
+    figures = (Figure(name="lost", value=math.nan, data="test"), Figure(name="kept", value=0.5, data="test"))
+    path = tmp_path / "small.safetensors"
+    save_model(path, ConditionalVAE(config), ModelCard(name="small", family="conditional-vae", figures=figures))
+    assert [figure.name for figure in read_card(path).figures] == ["kept"]
+    save_card(path, read_card(path).model_copy(update={"figures": figures}))
+    assert [figure.name for figure in read_card(path).figures] == ["kept"]

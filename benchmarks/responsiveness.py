@@ -104,7 +104,7 @@ class User:
     def control(self, kind: type, name: str):
         """The visible control of a name."""
         for control in self.window.findChildren(kind):
-            text = control.text() if hasattr(control, "text") else ""
+            text = control.text() if callable(getattr(control, "text", None)) else ""
             if control.isVisible() and name in (control.accessibleName(), text):
                 return control
         raise SystemExit(f"no {kind.__name__} {name!r} is in view on {self.window.current}")

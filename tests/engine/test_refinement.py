@@ -71,8 +71,8 @@ def test_no_pass_makes_a_group_dearer_and_it_decodes_to_what_was_weighed() -> No
 def test_groups_are_refined_amid_their_surroundings() -> None:
     """A picture of several groups and windows, odd in size: whole, sound and no dearer than without refinement."""
     install_small_model()
-    picture = scene(1050, 530)
-    assert len(list(windows(Window(0, 34, 0, 66)))) == 2
+    picture = scene(1560, 530)
+    assert len(list(windows(Window(0, 34, 0, 98)))) == 2
     plain = encode(picture, EncodeSettings(quality=40), device="cpu")
     refined = encode(picture, EncodeSettings(quality=40, effort=1), device="cpu")
     assert decode(refined, strict=True, device="cpu").intact

@@ -129,12 +129,12 @@ class CountingCodec(CodecModel):
 @shipped
 @pytest.mark.parametrize("target", [Target("bpp", 0.5), Target("psnr", 30.0)])
 def test_the_analysis_runs_once(target: Target) -> None:
-    picture = scene(1040, 96)
+    picture = scene(1560, 96)
     codec = CountingCodec(resolve_model(open_codec(None, "cpu").card.name), torch.device("cpu"))
     settings = EncodeSettings(target=target)
     steps: list[Progress] = []
     found = search_target(codec, picture, settings, analyse(codec, picture), steps.append, CancelToken())
-    rows, columns = latent_grid(1040, 96)
+    rows, columns = latent_grid(1560, 96)
     assert codec.analysed == len(list(windows(Window(0, rows, 0, columns)))) == 2
     assert [step.fraction for step in steps] == sorted(step.fraction for step in steps) and steps[-1].fraction == 1.0
     if target.kind == "bpp":
